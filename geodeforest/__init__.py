@@ -1,0 +1,60 @@
+"""Finds deforestation in satellite scenes and writes it as georeferenced polygons.
+
+The public names of the package. Each is loaded when it is first used, so that importing
+geodeforest costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from geodeforest import errors
+
+if TYPE_CHECKING:
+    from geodeforest.geo.scene import Raster
+    from geodeforest.workflows.build_records import build_records
+    from geodeforest.workflows.cut_chips import chips
+    from geodeforest.workflows.load_model import load_model
+    from geodeforest.workflows.network import build_unet
+    from geodeforest.workflows.scan_report import ScanReport
+    from geodeforest.workflows.scan_scene import scan
+    from geodeforest.workflows.train_model import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Raster",
+    "ScanReport",
+    "build_records",
+    "build_unet",
+    "chips",
+    "errors",
+    "load_model",
+    "scan",
+    "train",
+]
+
+_HOMES = {
+    "Raster": "geodeforest.geo.scene",
+    "ScanReport": "geodeforest.workflows.scan_report",
+    "build_records": "geodeforest.workflows.build_records",
+    "build_unet": "geodeforest.workflows.network",
+    "chips": "geodeforest.workflows.cut_chips",
+    "load_model": "geodeforest.workflows.load_model",
+    "scan": "geodeforest.workflows.scan_scene",
+    "train": "geodeforest.workflows.train_model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,120 @@
+"""The options that several commands share, each declared once.
+
+Knows how an option is written and read, nothing of what it does. A decorator's parameter
+has the option's name, but for ``--json``, which arrives as ``as_json``. ``--debug`` does
+not arrive: the command line keeps it for itself.
+"""
+
+from __future__ import annotations
+
+import math
+
+import click
+
+_DEBUG = "geodeforest.debug"
+
+
+def debugging(context: click.Context) -> bool:
+    """Whether ``--debug`` was given to the command that ran under ``context``."""
+    return _DEBUG in context.meta
+
+
+def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[_DEBUG] = True
+
+
+def _parse_bands(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{text!r} has an empty band; write for example 3,2,1")
+    if "0" in names:
+        raise click.BadParameter(f"{text!r} counts from 0; the first band is 1")
+    return names
+
+
+def _parse_scale(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(number) for number in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not two numbers; write for example 0,3558") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise click.BadParameter(f"{text!r}: LOW must be less than HIGH, both finite")
+    return low, high
+
+
+bands = click.option(
+    "--bands",
+    metavar="R,G,B",
+    callback=_parse_bands,
+    help="Bands to read, as numbers from 1 or as descriptions, in the model's order. "
+    "[default: by description or colour, else the first ones]",
+)
+
+scale = click.option(
+    "--scale",
+    metavar="LOW,HIGH",
+    callback=_parse_scale,
+    help="Stored numbers that become the model's 0 and 1. [default: the model's, by data type]",
+)
+
+chip = click.option(
+    "--chip",
+    type=click.IntRange(min=1),
+    metavar="PX",
+    help="Side of the square that the model sees at once, in pixels. [default: the model's]",
+)
+
+overlap = click.option(
+    "--overlap",
+    type=click.IntRange(min=0),
+    metavar="PX",
+    help="Pixels that neighbouring chips share. [default: the model's]",
+)
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="CPU threads for reading and for the model. [default: all]",
+)
+
+memory = click.option(
+    "--memory",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    metavar="MB",
+    help="Memory that the work has to fit in.",
+)
+
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace outputs that exist. [default: refuse]"
+)
+
+quiet = click.option(
+    "-q", "--quiet", is_flag=True, help="No progress bar and no summary; warnings stay."
+)
+
+progress = click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar on stderr, or not. [default: on a terminal only]",
+)
+
+json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show the traceback of an error.",
+)

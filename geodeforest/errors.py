@@ -1,0 +1,186 @@
+"""Every error geodeforest raises on purpose, each with the exit code of its kind.
+
+An error keeps its facts as attributes and composes its own sentence: what is
+wrong, with which file, what to do. Whatever is not a ``GeodeforestError`` is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GeodeforestError(Exception):
+    """Root of all errors; ``exit_code`` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class OptionError(GeodeforestError, ValueError):
+    """An argument is out of range or contradicts another."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class MissingExtra(GeodeforestError, ImportError):
+    """A package outside the core installation is needed."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what, self.extra = what, extra
+        super().__init__(
+            f"{what} needs packages that are not installed; "
+            f'run: pip install "geodeforest[{extra}]"'
+        )
+
+
+class SceneError(GeodeforestError):
+    """The scene (or its labels) cannot be used."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class SceneNotFound(SceneError, FileNotFoundError):
+    """There is no such file."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(f"{path}: there is no such file; check the path")
+
+
+class SceneUnreadable(SceneError, OSError):
+    """The file is not a raster, is cut short, or a block of it is corrupt."""
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
+class NotGeoreferenced(SceneError):
+    """Without CRS and geotransform no polygon can be placed."""
+
+    def __init__(self, path: object, missing: str, remedy: str) -> None:
+        self.path, self.missing = path, missing
+        super().__init__(f"{path}: the raster has no {missing}; {remedy}")
+
+
+class BandMissing(SceneError):
+    """The scene lacks a band that the model needs."""
+
+    def __init__(self, path: object, wanted: str, present: str) -> None:
+        self.path, self.wanted, self.present = path, wanted, present
+        super().__init__(
+            f"{path}: the model needs {wanted} but the scene has {present}; "
+            "name the bands with --bands"
+        )
+
+
+class GsdMismatch(SceneError):
+    """The scene's pixels are too coarse or too fine for the model."""
+
+    def __init__(self, path: object, scene_m: float, model_m: float) -> None:
+        self.path, self.scene_m, self.model_m = path, scene_m, model_m
+        super().__init__(
+            f"{path}: the scene has {scene_m:.3g} m pixels but the model was trained on "
+            f"{model_m:g} m; warp the scene to {model_m:g} m pixels first "
+            "(for example with gdalwarp -tr)"
+        )
+
+
+class LabelMismatch(SceneError):
+    """Labels do not fit the scene: another CRS, size or unknown classes."""
+
+    exit_code: ClassVar[int] = 7
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
+class OutputError(GeodeforestError):
+    """A result cannot be written."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class OutputExists(OutputError, FileExistsError):
+    """The output is there already and may not be replaced."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(f"{path}: the output exists; pass --overwrite to replace it")
+
+
+class OutputUnwritable(OutputError, OSError):
+    """The output's directory is missing, read-only or full."""
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
+class ModelError(GeodeforestError):
+    """The model is refused."""
+
+    exit_code: ClassVar[int] = 6
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
+class SpecError(ModelError):
+    """A field of ``model.json`` is missing or wrong."""
+
+    def __init__(self, field: str, why: str, path: object = "model.json") -> None:
+        self.field = field
+        super().__init__(path, f"field `{field}` {why}", "export the model again")
+
+
+class WeightsError(ModelError):
+    """A file of the model directory is not the one its spec names."""
+
+
+class RecordError(GeodeforestError):
+    """Training data is refused: another schema, cut short, or unknown classes."""
+
+    exit_code: ClassVar[int] = 7
+
+    def __init__(self, path: object, why: str, remedy: str, *, index: int | None = None) -> None:
+        self.path, self.why, self.index = path, why, index
+        where = f"{path}: " if index is None else f"{path}: record {index}: "
+        super().__init__(f"{where}{why}; {remedy}")
+
+
+class TrainingError(GeodeforestError):
+    """Training cannot start or go on (no accelerator, loss not finite)."""
+
+    exit_code: ClassVar[int] = 7
+
+
+class StrategyError(GeodeforestError):
+    """The accelerator asked for does not answer."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BudgetExceeded(GeodeforestError):
+    """The plan needs more memory than allowed."""
+
+    exit_code: ClassVar[int] = 8
+
+    def __init__(self, path: object, needed_bytes: int, budget_bytes: int) -> None:
+        self.path, self.needed_bytes, self.budget_bytes = path, needed_bytes, budget_bytes
+        needed_mb, budget_mb = -(-needed_bytes // 2**20), budget_bytes // 2**20
+        super().__init__(
+            f"{path}: the scan needs about {needed_mb} MB but --memory allows {budget_mb}; "
+            f"pass --memory {needed_mb} or a smaller --chip"
+        )
+
+
+class GeodeforestWarning(UserWarning):
+    """Root of all warnings."""
+
+
+class NothingAssessed(GeodeforestWarning):
+    """No pixel of the scene was observed: an empty result says nothing about the forest."""

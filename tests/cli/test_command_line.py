@@ -1,0 +1,212 @@
+"""How commands end: exit codes, the one line on stderr, and what stays off stdout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from geodeforest import __version__, cli
+from geodeforest.cli import options
+from geodeforest.errors import NothingAssessed, OptionError, OutputExists, SceneNotFound
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs ``geodeforest fake ARGS`` with a body of the test's own."""
+
+    def invoke(body, *args):
+        @click.command()
+        @options.quiet
+        @options.debug
+        @click.pass_context
+        def command(context, quiet):
+            body(context)
+
+        monkeypatch.setitem(sys.modules, "fake_command", SimpleNamespace(command=command))
+        monkeypatch.setitem(cli.COMMANDS, "fake", ("fake_command", "A command of a test."))
+        return CliRunner().invoke(cli.main, ["fake", *args])
+
+    return invoke
+
+
+def raising(error):
+    def body(_):
+        raise error
+
+    return body
+
+
+def test_a_command_that_returns_ends_with_0_and_says_nothing(run):
+    result = run(lambda _: None)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_a_command_may_end_with_a_code_of_its_own(run, code):
+    assert run(lambda context: context.exit(code)).exit_code == code
+
+
+def test_what_a_command_returns_is_not_an_exit_code(run):
+    assert run(lambda _: "3 polygons").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(SceneNotFound("a.tif"), 3), (OutputExists("b.geojson"), 5), (OptionError("chip 7"), 2)],
+)
+def test_an_intended_error_is_one_line_and_its_exit_code(run, error, code):
+    result = run(raising(error))
+    assert result.exit_code == code
+    assert result.stderr == f"geodeforest: error: {error}\n"
+    assert result.stdout == ""
+
+
+def test_a_file_name_cannot_steer_the_terminal(run):
+    result = run(raising(SceneNotFound("a\n\x1b[2J\udcff.tif")))
+    assert result.stderr.count("\n") == 1
+    assert r"a\n\x1b[2J\udcff.tif: there is no such file" in result.stderr
+
+
+def test_debug_shows_where_an_error_came_from(run):
+    error = SceneNotFound("a.tif")
+    assert run(raising(error), "--debug").exception is error
+
+
+def test_a_bug_keeps_its_traceback(run):
+    bug = ZeroDivisionError("a bug")
+    assert run(raising(bug)).exception is bug
+
+
+def test_an_interrupt_ends_with_130(run):
+    result = run(raising(KeyboardInterrupt()))
+    assert result.exit_code == 130
+    assert result.stderr == "geodeforest: interrupted; run the same command again\n"
+
+
+def test_sigterm_unwinds_and_ends_with_143(run):
+    unwound = []
+
+    def body(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            unwound.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = run(body)
+    assert (result.exit_code, unwound) == (143, [True])
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_warning_of_ours_is_one_line_each_time(run):
+    def body(_):
+        for _ in range(2):
+            warnings.warn("a.tif: nothing\nto see", NothingAssessed, stacklevel=1)
+
+    result = run(body)
+    assert result.exit_code == 0
+    assert result.stderr == "geodeforest: warning: a.tif: nothing\\nto see\n" * 2
+
+
+def test_a_wrong_option_is_one_line_that_names_the_help(run):
+    result = run(lambda _: None, "--colour")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("geodeforest: error: No such option")
+    assert result.stderr.endswith("; see geodeforest fake --help\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_command_is_one_line():
+    result = CliRunner().invoke(cli.main, ["scam"])
+    assert result.exit_code == 2
+    assert result.stderr.endswith("'scam'; see geodeforest --help\n")
+
+
+def test_no_command_shows_the_help_on_stderr():
+    result = CliRunner().invoke(cli.main, [])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert all(name in result.stderr for name in cli.COMMANDS)
+
+
+def test_the_version_is_the_packages():
+    assert CliRunner().invoke(cli.main, ["--version"]).stdout == f"geodeforest {__version__}\n"
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_the_table_of_commands_names_real_ones(name):
+    command = cli.main.get_command(click.Context(cli.main), name)
+    assert isinstance(command, click.Command)
+    assert command.help
+
+
+PRINTS_MUCH = """
+import sys
+from types import SimpleNamespace
+import click
+from geodeforest import cli
+
+@click.command()
+def command():
+    for _ in range(10_000):
+        cli.emit("x" * 100)
+
+sys.modules["fake_command"] = SimpleNamespace(command=command)
+cli.COMMANDS["fake"] = ("fake_command", "")
+cli.main(["fake"])
+"""
+
+
+def printing_to(stdout):
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS_MUCH], stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_goes_away_gives_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    code, stderr = printing_to(writer)
+    os.close(writer)
+    assert code == 5
+    assert stderr.startswith("geodeforest: error: stdout: ")
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_an_output_error():
+    with open("/dev/full", "w") as full:
+        code, stderr = printing_to(full)
+    assert code == 5
+    assert stderr.startswith("geodeforest: error: stdout: ")
+    assert stderr.count("\n") == 1
+
+
+def test_the_bar_stays_away_without_a_terminal(capsys):
+    with cli.progress("scan") as advance:
+        advance(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_counts_on_stderr_when_asked_for(capsys):
+    with cli.progress("scan", show=True) as advance:
+        advance(1, 2)
+        advance(2, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "scan: 100%" in err
+    assert "2/2" in err
+
+
+def test_quiet_is_stronger_than_progress(capsys):
+    with cli.progress("scan", show=True, quiet=True) as advance:
+        advance(1, 2)
+    assert capsys.readouterr() == ("", "")
