@@ -1,0 +1,65 @@
+"""From blended scores to what is stored: quantised scores and class ids.
+
+The stored number decides, so that score map, class map and polygons cannot disagree.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.errors import OptionError
+
+STEPS = 250
+"""A stored score is a whole number of 1/250."""
+
+
+def quantise(score: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Scores 0..1 to the nearest of 0..250; halves go up."""
+    steps: NDArray[np.float32] = np.floor(score * np.float32(STEPS) + np.float32(0.5))
+    return steps.astype(np.uint8)
+
+
+def threshold_step(threshold: float) -> int:
+    """The smallest stored score that reaches ``threshold``, in 1..250.
+
+    Raises:
+        OptionError: the threshold is not in 0..1, zero excluded.
+    """
+    if not 0 < threshold <= 1:
+        raise OptionError(f"threshold {threshold:g} must be above 0 and at most 1")
+    # A hair less than the product, so that 0.7 * 250 = 175.00000000000003 stays 175.
+    return max(1, int(np.ceil(threshold * STEPS - 1e-6)))
+
+
+def stitched_planes(spec: ModelSpec) -> tuple[int, ...]:
+    """Class indexes whose scores must be stitched, deforestation first.
+
+    With one other class its score decides nothing and is not kept.
+    """
+    first = spec.deforestation
+    others = tuple(i for i in range(len(spec.classes)) if i != first)
+    return (first, *others) if len(others) > 1 else (first,)
+
+
+def decide(
+    planes: NDArray[np.float32], valid: NDArray[np.bool_], spec: ModelSpec, step: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Class ids and stored deforestation scores of rows, both (rows, cols).
+
+    A pixel is deforestation if and only if its stored score reaches ``step``; otherwise it
+    has the best of the other classes. Where ``valid`` is False both are 255. ``planes``
+    holds the scores of ``stitched_planes``, shape (planes, rows, cols).
+    """
+    order = stitched_planes(spec)
+    ids = [c.id for c in spec.classes]
+    stored = quantise(planes[0])
+    if len(order) > 1:
+        best = np.array([ids[i] for i in order[1:]], np.uint8)[planes[1:].argmax(axis=0)]
+    else:
+        best = np.uint8(next(i for i in ids if i != ids[spec.deforestation]))
+    classes = np.where(stored >= step, np.uint8(ids[spec.deforestation]), best)
+    classes[~valid] = NOT_ASSESSED
+    stored[~valid] = NOT_ASSESSED
+    return classes, stored

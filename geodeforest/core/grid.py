@@ -1,0 +1,116 @@
+"""Integer pixel geometry: windows, and the grid of chips that covers a scene.
+
+Rows come first everywhere, ranges are half-open, lengths are in pixels.
+Nothing here knows about a CRS, a file or a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from geodeforest.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels: top row, left column, height and width."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise OptionError(
+                f"a window needs at least one pixel, not {self.height} x {self.width}"
+            )
+
+    @property
+    def rows(self) -> slice:
+        """The rows it covers, as a slice of the scene."""
+        return slice(self.row, self.row + self.height)
+
+    @property
+    def cols(self) -> slice:
+        """The columns it covers, as a slice of the scene."""
+        return slice(self.col, self.col + self.width)
+
+    def within(self, height: int, width: int) -> Window:
+        """The part of it inside a scene of ``height`` x ``width`` pixels.
+
+        Raises:
+            OptionError: no pixel of it lies inside.
+        """
+        row, col = max(self.row, 0), max(self.col, 0)
+        return Window(
+            row,
+            col,
+            min(self.row + self.height, height) - row,
+            min(self.col + self.width, width) - col,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChipRow:
+    """The chips that share a top row, and the scene rows that are final after them."""
+
+    top: int
+    chips: tuple[Window, ...]
+    settled: slice
+
+
+@dataclass(frozen=True, slots=True)
+class ChipGrid:
+    """Chips of ``chip`` x ``chip`` pixels that cover ``height`` x ``width`` pixels.
+
+    Neighbours share at least ``overlap`` pixels. The last chip of a row or column is
+    pulled back to the scene's edge; only where the scene is smaller than a chip does
+    a chip reach beyond it.
+    """
+
+    height: int
+    width: int
+    chip: int
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise OptionError(f"a scene needs at least one pixel, not {self.height} x {self.width}")
+        if self.chip < 1:
+            raise OptionError(f"chip {self.chip} px must be at least 1 px")
+        if not 0 <= self.overlap < self.chip:
+            raise OptionError(
+                f"overlap {self.overlap} px must be at least 0 and less than "
+                f"the chip's {self.chip} px"
+            )
+
+    def __len__(self) -> int:
+        return len(self._tops()) * len(self._lefts())
+
+    def __iter__(self) -> Iterator[Window]:
+        """Yield the chips row by row, from north-west to south-east of the pixel grid."""
+        for row in self.rows():
+            yield from row.chips
+
+    def rows(self) -> Iterator[ChipRow]:
+        """Yield the chip rows from the first scene row to the last.
+
+        The ``settled`` rows of all chip rows tile the scene's height in order.
+        """
+        tops, lefts = self._tops(), self._lefts()
+        for top, end in zip(tops, [*tops[1:], self.height], strict=True):
+            chips = tuple(Window(top, left, self.chip, self.chip) for left in lefts)
+            yield ChipRow(top, chips, settled=slice(top, end))
+
+    def _tops(self) -> list[int]:
+        return _offsets(self.height, self.chip, self.chip - self.overlap)
+
+    def _lefts(self) -> list[int]:
+        return _offsets(self.width, self.chip, self.chip - self.overlap)
+
+
+def _offsets(length: int, chip: int, stride: int) -> list[int]:
+    last = max(length - chip, 0)
+    return [*range(0, last, stride), last]

@@ -1,0 +1,166 @@
+"""The scan loop: a scene's rows in, rows of classes and stored scores out.
+
+Works on ports only, so it runs with fakes: no GDAL, no network runtime. Memory does not
+depend on the scene's height.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.decide import decide, stitched_planes
+from geodeforest.core.grid import ChipGrid, ChipRow, Window
+from geodeforest.core.levels import sample_valid, scene_levels
+from geodeforest.core.options import ScanPlan
+from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
+from geodeforest.core.ports import Predictor, Progress, SceneSource
+from geodeforest.core.spec import ModelSpec, SceneInput
+from geodeforest.core.stitch import RowStitcher
+
+
+@dataclass(frozen=True, slots=True)
+class Radiometry:
+    """How a scene's stored numbers become the network's input.
+
+    ``fill`` (bands,) stands in for pixels that are not real. ``level`` (inputs, bands)
+    holds the scene inputs, None where the model wants none.
+    """
+
+    scale: BandScale
+    fill: NDArray[np.float32]
+    level: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRows:
+    """Final rows: class ids and stored scores, both (rows, cols) uint8, 255 = not assessed."""
+
+    first: int
+    classes: NDArray[np.uint8]
+    scores: NDArray[np.uint8]
+
+
+MEDIAN = SceneInput("median", 50)
+"""The sample whose median stands in for what was not observed."""
+
+
+def radiometry(scene: SceneSource, spec: ModelSpec, scale: BandScale) -> Radiometry | None:
+    """Statistics of the whole scene from a bounded sample; None where it holds no valid pixel."""
+    rule = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
+    sample = sample_valid(scene.read, scene.height, scene.width, rule)
+    if sample.shape[1] == 0:
+        return None
+    fill = np.percentile(scale(sample), MEDIAN.percentile, axis=1).astype(np.float32)
+    level = None
+    if spec.scene_inputs:
+        level = scene_levels(scene.read, scene.height, scene.width, scale, spec.scene_inputs)
+    return Radiometry(scale, fill, level)
+
+
+def scan_rows(
+    scene: SceneSource,
+    predictor: Predictor,
+    plan: ScanPlan,
+    how: Radiometry,
+    progress: Progress | None = None,
+) -> Iterator[SettledRows]:
+    """Yield the scene's final rows from the first to the last.
+
+    One chip is one call of the predictor, ``plan.threads`` of them at a time; results are
+    blended in the order of the grid, so they do not depend on the number of threads.
+    """
+    spec, grid = predictor.spec, plan.grid
+    stitcher = RowStitcher(plan.planes, grid.chip, grid.width, grid.overlap)
+    done = 0
+    with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
+        try:
+            for row, strip in _strips(scene, grid, reader):
+                for window, scores in _predicted(row, strip, predictor, how, workers, plan):
+                    if scores is not None:
+                        stitcher.add(window, scores)
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(grid))
+                valid = strip.valid[: row.settled.stop - row.settled.start]
+                classes, stored = decide(stitcher.settle(row), valid, spec, plan.step)
+                yield SettledRows(row.settled.start, classes, stored)
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+            reader.shutdown(wait=False, cancel_futures=True)
+
+
+def _strips(
+    scene: SceneSource, grid: ChipGrid, reader: ThreadPoolExecutor
+) -> Iterator[tuple[ChipRow, Pixels]]:
+    """Each chip row with its stored rows; the next one is read while this one is used.
+
+    Every row of the scene is read once: what two chip rows share is kept.
+    """
+    rows = list(grid.rows())
+    following: Future[Pixels] = reader.submit(_advance, scene, grid, rows[0], None)
+    for row, upcoming in zip(rows, [*rows[1:], None], strict=True):
+        strip = following.result()
+        if upcoming is not None:
+            kept = strip.crop(slice(upcoming.top - row.top, None), slice(None))
+            following = reader.submit(_advance, scene, grid, upcoming, kept)
+        yield row, strip
+
+
+def _advance(scene: SceneSource, grid: ChipGrid, row: ChipRow, kept: Pixels | None) -> Pixels:
+    have = 0 if kept is None else kept.valid.shape[0]
+    wanted = Window(row.top, 0, grid.chip, grid.width).within(grid.height, grid.width)
+    fresh = scene.read(Window(row.top + have, 0, wanted.height - have, grid.width))
+    if kept is None:
+        return fresh
+    return Pixels(
+        np.concatenate([kept.values, fresh.values], axis=1),
+        np.concatenate([kept.valid, fresh.valid], axis=0),
+    )
+
+
+def _predicted(
+    row: ChipRow,
+    strip: Pixels,
+    predictor: Predictor,
+    how: Radiometry,
+    workers: ThreadPoolExecutor,
+    plan: ScanPlan,
+) -> Iterator[tuple[Window, NDArray[np.float32] | None]]:
+    """The row's chips in order with their scores (planes, chip, chip).
+
+    None for a chip without a valid pixel: nothing is known, nothing is computed.
+    """
+    waiting: deque[tuple[Window, Future[NDArray[np.float32]] | None]] = deque()
+    for window in row.chips:
+        pixels = strip.crop(slice(None), window.cols)
+        future = None
+        if pixels.valid.any():
+            future = workers.submit(_scores, pixels, predictor, how, plan)
+        waiting.append((window, future))
+        if len(waiting) > plan.threads:
+            yield _taken(*waiting.popleft())
+    while waiting:
+        yield _taken(*waiting.popleft())
+
+
+def _taken(
+    window: Window, future: Future[NDArray[np.float32]] | None
+) -> tuple[Window, NDArray[np.float32] | None]:
+    return window, None if future is None else future.result()
+
+
+def _scores(
+    pixels: Pixels, predictor: Predictor, how: Radiometry, plan: ScanPlan
+) -> NDArray[np.float32]:
+    chip = plan.grid.chip
+    image = pad_reflect(to_input(pixels, how.scale, how.fill), chip, chip)
+    level = None if how.level is None else how.level.reshape(1, -1)
+    scores = predictor.predict(image[np.newaxis], level)[0]
+    planes: NDArray[np.float32] = scores[..., list(stitched_planes(predictor.spec))]
+    return planes.transpose(2, 0, 1)

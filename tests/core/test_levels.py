@@ -1,0 +1,81 @@
+"""Statistics of a whole scene, from a bounded sample of it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodeforest.core.levels import sample_valid, sample_windows, scene_levels
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import SceneInput
+from geodeforest.testing import ArraySource
+
+UNIT = BandScale(0, 100)
+DARK = SceneInput("dark", 2)
+
+
+def levels(values, inputs=(DARK,), valid=None, scale=UNIT):
+    source = ArraySource(np.asarray(values), valid)
+    return scene_levels(source.read, source.height, source.width, scale, inputs)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 6), st.integers(1, 20))
+def test_squares_lie_inside_and_never_overlap(height, width, windows, window):
+    seen = np.zeros((height, width), int)
+    for square in sample_windows(height, width, windows, window):
+        assert square.within(height, width) == square
+        seen[square.rows, square.cols] += 1
+    assert seen.max() == 1
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_the_sample_is_bounded(height, width):
+    squares = sample_windows(height, width, 16, 32)
+    assert len(squares) <= 256
+    assert max(max(square.height, square.width) for square in squares) <= 32
+
+
+@pytest.mark.parametrize("side", [1, 31, 32, 33, 511, 512])
+def test_a_scene_up_to_the_sample_is_covered_whole(side):
+    squares = sample_windows(side, side, 16, 32)
+    assert sum(square.height * square.width for square in squares) == side * side
+
+
+def test_the_squares_reach_the_scenes_first_and_last_pixel():
+    squares = sample_windows(5000, 700, 16, 32)
+    assert (squares[0].row, squares[0].col) == (0, 0)
+    last = squares[-1]
+    assert (last.row + last.height, last.col + last.width) == (5000, 700)
+
+
+def test_the_level_is_the_percentile_of_each_band():
+    values = np.stack([np.arange(101).reshape(1, 101), np.full((1, 101), 40)]).astype(np.uint8)
+    np.testing.assert_allclose(levels(values), [[0.02, 0.4]], rtol=1e-6)
+
+
+def test_each_input_has_its_own_percentile():
+    values = np.arange(101, dtype=np.uint8).reshape(1, 1, 101)
+    found = levels(values, inputs=(DARK, SceneInput("bright", 98)))
+    np.testing.assert_allclose(found, [[0.02], [0.98]], rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_what_is_not_valid_does_not_count():
+    values = np.array([[[0, 0, 50, 50]]], np.uint8)
+    found = levels(values, valid=np.array([[False, False, True, True]]))
+    np.testing.assert_array_equal(found, [[0.5]])
+
+
+def test_a_scene_without_a_valid_pixel_has_no_level():
+    assert levels(np.zeros((3, 5, 5), np.uint8), valid=np.zeros((5, 5), bool)) is None
+
+
+def test_only_the_sample_is_read():
+    source, read = ArraySource(np.zeros((1, 3000, 3000), np.uint8)), []
+
+    def watched(window):
+        read.append(window.height * window.width)
+        return source.read(window)
+
+    sample = sample_valid(watched, 3000, 3000, DARK)
+    assert sample.shape == (1, 16 * 16 * 32 * 32) == (1, sum(read))

@@ -1,0 +1,93 @@
+"""Stored pixels and their way to the network's input."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
+from geodeforest.errors import OptionError
+
+SCALE = BandScale(0, 200)
+
+
+def pixels(values, valid=None):
+    values = np.asarray(values, np.uint8)
+    return Pixels(values, np.ones(values.shape[1:], bool) if valid is None else np.array(valid))
+
+
+def test_low_becomes_zero_and_high_one():
+    scaled = BandScale(1000, 3000)(np.array([1000, 2000, 3000], np.uint16))
+    np.testing.assert_array_equal(scaled, np.array([0, 0.5, 1], np.float32))
+    assert scaled.dtype == np.float32
+
+
+@given(st.lists(st.integers(0, 65535), min_size=1))
+def test_what_lies_beyond_the_scale_is_clipped(stored):
+    scaled = BandScale(100, 900)(np.array(stored, np.uint16))
+    assert scaled.min() >= 0
+    assert scaled.max() <= 1
+
+
+def test_unsigned_numbers_below_low_do_not_wrap_around():
+    assert BandScale(100, 200)(np.array([0], np.uint8)) == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (float("nan"), 1)])
+def test_a_scale_that_does_not_rise_is_refused(low, high):
+    with pytest.raises(OptionError, match="LOW must be less"):
+        BandScale(low, high)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 4, 3), (1, 1, 3, 4)])
+def test_values_and_valid_must_fit(shape):
+    with pytest.raises(OptionError, match="must be"):
+        Pixels(np.zeros(shape), np.ones((3, 4), bool))
+
+
+def test_a_crop_is_a_view():
+    whole = pixels(np.arange(24).reshape(2, 3, 4))
+    part = whole.crop(slice(1, 3), slice(0, 2))
+    np.testing.assert_array_equal(part.values[1], [[16, 17], [20, 21]])
+    assert part.valid.shape == (2, 2)
+    assert np.shares_memory(part.values, whole.values)
+
+
+def test_bands_come_last_in_the_input():
+    image = to_input(pixels([[[0, 100]], [[200, 50]]]), SCALE, np.zeros(2, np.float32))
+    np.testing.assert_array_equal(image, np.array([[[0, 1], [0.5, 0.25]]], np.float32))
+    assert image.flags.c_contiguous
+    assert image.dtype == np.float32
+
+
+def test_what_was_not_observed_takes_the_fill():
+    seen = pixels([[[0, 100]], [[200, 50]]], valid=[[False, True]])
+    image = to_input(seen, SCALE, np.array([0.7, 0.3], np.float32))
+    np.testing.assert_array_equal(image[0, 0], np.array([0.7, 0.3], np.float32))
+    np.testing.assert_array_equal(image[0, 1], [0.5, 0.25])
+
+
+def test_what_is_not_finite_never_reaches_the_network():
+    stored = np.array([[[np.nan, np.inf, 0.5]]], np.float32)
+    seen = Pixels(stored, np.isfinite(stored[0]))
+    image = to_input(seen, BandScale(0, 1), np.zeros(1, np.float32))
+    np.testing.assert_array_equal(image[0, :, 0], [0, 0, 0.5])
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 30), st.integers(0, 30))
+def test_padding_keeps_the_image_in_its_corner(rows, cols, more_rows, more_cols):
+    image = np.random.default_rng(0).random((rows, cols, 2), np.float32)
+    padded = pad_reflect(image, rows + more_rows, cols + more_cols)
+    assert padded.shape == (rows + more_rows, cols + more_cols, 2)
+    np.testing.assert_array_equal(padded[:rows, :cols], image)
+    assert set(np.unique(padded)) == set(np.unique(image))
+
+
+def test_padding_reflects_without_repeating_the_edge():
+    line = np.array([1, 2, 3], np.float32).reshape(1, 3, 1)
+    np.testing.assert_array_equal(pad_reflect(line, 1, 5)[0, :, 0], [1, 2, 3, 2, 1])
+
+
+def test_a_side_of_one_pixel_is_repeated():
+    dot = np.full((1, 1, 1), 0.4, np.float32)
+    assert (pad_reflect(dot, 8, 8) == np.float32(0.4)).all()

@@ -1,0 +1,187 @@
+"""The scan loop on fakes: what comes out, what is read, what is computed."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodeforest.core.options import ScanOptions, plan_scan
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import SceneInput
+from geodeforest.errors import OptionError
+from geodeforest.scanning import radiometry, scan_rows
+from geodeforest.testing import ArraySource, ConstantPredictor, ThresholdPredictor, small_spec
+
+SCALE = BandScale(0, 255)
+
+
+def run(source, predictor, threads=2, progress=None, **chosen):
+    options = ScanOptions(**chosen)
+    plan = plan_scan(
+        predictor.spec,
+        options,
+        shape=(source.height, source.width),
+        itemsize=1,
+        threads=threads,
+    )
+    how = radiometry(source, predictor.spec, SCALE)
+    rows = list(scan_rows(source, predictor, plan, how, progress))
+    assert [r.first for r in rows] == np.cumsum([0, *[len(r.classes) for r in rows]])[:-1].tolist()
+    return np.concatenate([r.classes for r in rows]), np.concatenate([r.scores for r in rows])
+
+
+def random_scene(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 256, (3, height, width), np.uint8)
+    return values, rng.random((height, width)) < 0.9
+
+
+SIZES = st.sampled_from([1, 2, 3, 31, 63, 64, 65, 100, 129, 150])
+
+
+@given(SIZES, SIZES, st.sampled_from([0, 8, 16, 40]), st.integers(0, 99))
+def test_every_pixel_comes_out_where_it_went_in(height, width, overlap, seed):
+    values, valid = random_scene(height, width, seed)
+    classes, scores = run(ArraySource(values, valid), ThresholdPredictor(0.5), overlap=overlap)
+    expected = np.where(valid, values[0] > 127, 255)
+    assert np.array_equal(classes, expected)
+    assert np.array_equal(scores, np.where(valid, 250 * expected, 255))
+
+
+@given(SIZES, SIZES, st.floats(0, 1, width=32), st.sampled_from([0, 16, 40]))
+def test_a_constant_score_comes_out_constant_borders_included(height, width, score, overlap):
+    values, _ = random_scene(height, width)
+    _, scores = run(ArraySource(values), ConstantPredictor(score), overlap=overlap)
+    assert (scores == scores[0, 0]).all()
+    assert abs(scores[0, 0] / 250 - score) <= 0.5 / 250 + 1e-6
+
+
+class Noisy(ThresholdPredictor):
+    """Scores that differ between chips: each pixel gets its distance to the chip's corner."""
+
+    def predict(self, chips, scene_level=None):
+        rows, cols = np.indices(chips.shape[1:3], np.float32)
+        score = ((rows * 7 + cols * 3) % 101 / 101)[np.newaxis] * chips[..., 0]
+        return np.stack([1 - score, score], axis=-1).astype(np.float32)
+
+
+def test_the_number_of_threads_changes_nothing():
+    values, valid = random_scene(200, 170)
+    one = run(ArraySource(values, valid), Noisy(), threads=1)
+    for threads in (2, 3, 7):
+        many = run(ArraySource(values, valid), Noisy(), threads=threads)
+        assert np.array_equal(one[0], many[0])
+        assert np.array_equal(one[1], many[1])
+
+
+class Counting(ArraySource):
+    """Counts how often each row is read after the statistics are taken."""
+
+    def __init__(self, values, valid=None):
+        super().__init__(values, valid)
+        self.reads = np.zeros(values.shape[1], int)
+
+    def read(self, window):
+        if window.width == self.width:
+            self.reads[window.rows] += 1
+        return super().read(window)
+
+
+def test_every_row_is_read_once():
+    values, _ = random_scene(300, 1200)
+    scene = Counting(values)
+    run(scene, ThresholdPredictor())
+    assert (scene.reads == 1).all()
+
+
+class Watched(ThresholdPredictor):
+    """Counts its calls."""
+
+    calls = 0
+    lock = threading.Lock()
+
+    def predict(self, chips, scene_level=None):
+        with self.lock:
+            type(self).calls += 1
+        return super().predict(chips)
+
+
+def test_chips_without_a_valid_pixel_are_not_computed():
+    values, _ = random_scene(64, 64 * 4)
+    valid = np.zeros((64, 256), bool)
+    valid[:, :60] = True
+    Watched.calls = 0
+    classes, _ = run(ArraySource(values, valid), Watched(), overlap=0)
+    assert Watched.calls == 1
+    assert (classes[:, 60:] == 255).all()
+
+
+class Exact(ThresholdPredictor):
+    """Fails when it is shown anything but real pixels and the fill."""
+
+    def predict(self, chips, scene_level=None):
+        assert np.isfinite(chips).all()
+        assert chips.max() <= 0.5
+        return super().predict(chips)
+
+
+def test_what_was_not_observed_never_reaches_the_network():
+    values = np.full((3, 70, 70), 100.0, np.float32)
+    values[:, 5, 5] = np.nan
+    values[:, 6, 6] = 250
+    valid = np.ones((70, 70), bool)
+    valid[5, 5] = valid[6, 6] = False
+    classes, _ = run(ArraySource(values, valid), Exact())
+    assert (classes == 255).sum() == 2
+
+
+def test_a_scene_without_a_valid_pixel_has_no_radiometry():
+    scene = ArraySource(np.zeros((3, 9, 9), np.uint8), np.zeros((9, 9), bool))
+    assert radiometry(scene, small_spec(), SCALE) is None
+
+
+def test_the_scene_level_is_the_scenes_not_the_chips():
+    from dataclasses import replace
+
+    class Levelled(ThresholdPredictor):
+        seen = set()  # noqa: RUF012
+
+        def predict(self, chips, scene_level=None):
+            self.seen.add(scene_level.tobytes())
+            assert scene_level.shape == (1, 3)
+            return super().predict(chips)
+
+    values, _ = random_scene(150, 150)
+    spec = replace(small_spec(), scene_inputs=(SceneInput("dark", 2),))
+    run(ArraySource(values), Levelled(spec=spec))
+    expected = np.percentile(values.reshape(3, -1) / np.float32(255), 2, axis=1)
+    assert len(Levelled.seen) == 1
+    assert np.frombuffer(Levelled.seen.pop(), np.float32) == pytest.approx(expected, abs=1e-6)
+
+
+def test_progress_counts_every_chip():
+    values, _ = random_scene(150, 150)
+    calls = []
+    run(ArraySource(values), ThresholdPredictor(), progress=lambda d, t: calls.append((d, t)))
+    assert calls == [(n, 9) for n in range(1, 10)]
+
+
+class Broken(ThresholdPredictor):
+    def predict(self, chips, scene_level=None):
+        raise RuntimeError("no memory")
+
+
+def test_an_error_in_a_worker_comes_out():
+    values, _ = random_scene(200, 200)
+    with pytest.raises(RuntimeError, match="no memory"):
+        run(ArraySource(values), Broken())
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]
+
+
+@pytest.mark.parametrize(("chip", "overlap"), [(30, None), (64, 64), (64, 80)])
+def test_chips_that_do_not_suit_the_model_are_refused(chip, overlap):
+    values, _ = random_scene(100, 100)
+    with pytest.raises(OptionError):
+        run(ArraySource(values), ThresholdPredictor(), chip=chip, overlap=overlap)
