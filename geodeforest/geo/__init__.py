@@ -1,0 +1,1 @@
+"""The geospatial edge: rasters, vectors and their georeference. Never a network."""

@@ -1,0 +1,203 @@
+"""Hectares on the WGS 84 ellipsoid, of polygons and of counted pixels, in any CRS.
+
+Knows CRS and geotransforms; nothing of scores, attributes or files. Areas are geodesic, so
+they do not depend on the units or the distortion of the scene's CRS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import pyproj
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from geodeforest.geo.profile import pyproj_crs
+
+Floats: TypeAlias = NDArray[np.float64]
+Geometries: TypeAlias = NDArray[np.object_]
+
+_WGS84 = pyproj.Geod(ellps="WGS84")
+_M2_PER_HA = 10_000
+
+# The geodesic between the ends of an edge leaves the edge if that is very long.
+_LONGEST_EDGE_M = 100_000
+
+_TOLERANCE = 4e-5  # of a pixel's area, by rows and again by columns
+_LONGEST_STEP = 1024
+_BLOCK_PX = 2**19  # pixels counted at a time
+
+# The corners of a pixel in the order in which opposite ones are two apart.
+_SOUTH, _EAST = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
+
+
+@lru_cache(maxsize=16)
+def lonlat_transformer(crs: CRS) -> pyproj.Transformer:
+    """From (x, y) in a CRS to degrees (longitude, latitude) on WGS 84.
+
+    Raises:
+        pyproj.exceptions.ProjError: the CRS is not on Earth, or a local grid.
+    """
+    return pyproj.Transformer.from_crs(pyproj_crs(crs), "EPSG:4326", always_xy=True)
+
+
+@lru_cache(maxsize=16)
+def crs_length(crs: CRS, metres: float) -> float:
+    """About so many metres in the units of a CRS; in degrees, those of a great circle."""
+    known = pyproj_crs(crs)
+    unit: float = known.axis_info[0].unit_conversion_factor  # in metres or radians
+    return metres / unit / (_WGS84.a if known.is_geographic else 1)
+
+
+def crs_points(transform: Affine, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+    """CRS coordinates (x, y) of pixel corners, or of points between them."""
+    # Spelt out, because affine 2 knows only `*` for this and affine 3 warns of it.
+    x = transform.a * col + transform.b * row + transform.c
+    y = transform.d * col + transform.e * row + transform.f
+    return x, y
+
+
+def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
+    """Geodesic areas in hectares of polygons or multipolygons given in a CRS.
+
+    Corners are joined by geodesics, as QGIS does; only edges of more than 100 km get points
+    in between. NaN where a corner cannot be placed on Earth.
+    """
+    parts, polygon_of = shapely.get_parts(
+        shapely.segmentize(polygons, crs_length(crs, _LONGEST_EDGE_M)), return_index=True
+    )
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    points, ring_of = shapely.get_coordinates(rings, return_index=True)
+    lon, lat = lonlat_transformer(crs).transform(points[:, 0], points[:, 1])
+    bounds = np.searchsorted(ring_of, np.arange(len(rings) + 1)).tolist()
+    square_metres = np.array(
+        [abs(_WGS84.polygon_area_perimeter(lon[a:b], lat[a:b])[0]) for a, b in pairwise(bounds)]
+    )
+    is_hole = np.diff(part_of, prepend=-1) == 0
+    signed = np.where(is_hole, -square_metres, square_metres) / _M2_PER_HA
+    hectares: Floats = np.zeros(len(polygons))
+    np.add.at(hectares, polygon_of[part_of], signed)
+    return hectares
+
+
+class PixelAreas:
+    """The areas of a scene's pixels, and their sums by class as rows pass by.
+
+    The pixels of a column within a few rows are given the same area, interpolated along
+    the row that is in the middle. Rows and interpolation are as wide as keeps sums true to
+    1e-4: a thousand pixels in a UTM zone, but few rows where degrees of longitude shrink
+    towards a pole.
+    """
+
+    def __init__(self, transform: Affine, crs: CRS, height: int, width: int) -> None:
+        self._transform, self._lonlat = transform, lonlat_transformer(crs)
+        self._height, self._width = height, width
+        cols = np.array([[0.0], [width // 2], [width - 1]])
+        rows = np.array([[0.0], [height // 2], [height - 1]])
+        self._step = _step(height, lambda row: _contrast(self.hectares(row, cols)))
+        step = _step(width, lambda col: _bend(self.hectares(rows, col)))
+        self._nodes = _samples(width, step)
+        # At most 255 rows at a time, so that a column's count fits its byte.
+        self._block_rows = max(1, min(255, _BLOCK_PX // width))
+
+    def hectares(self, row: Floats, col: Floats) -> Floats:
+        """Areas of the pixels at broadcast rows and columns; NaN where they are not on Earth.
+
+        Half the cross product of a pixel's diagonals in space: the geodesic area to 1e-4
+        for pixels of up to a degree.
+        """
+        rows, cols = row[..., np.newaxis] + _SOUTH, col[..., np.newaxis] + _EAST
+        corners = _in_space(*self._lonlat.transform(*crs_points(self._transform, rows, cols)))
+        diagonals = corners[..., 2:, :] - corners[..., :2, :]
+        square_metres = _norm(np.cross(diagonals[..., 0, :], diagonals[..., 1, :])) / 2
+        return square_metres / _M2_PER_HA
+
+    def count_hectares(
+        self, first_row: int, classes: NDArray[np.uint8]
+    ) -> dict[int, tuple[int, float]]:
+        """Pixels and hectares of each class id present in the rows from ``first_row`` on.
+
+        ``classes`` has shape (rows, cols) and the scene's width. Pixels that are not on
+        Earth have no area.
+        """
+        found: dict[int, tuple[int, float]] = {}
+        for middle, rows in self._blocks(first_row, classes):
+            nodes = self.hectares(np.array(middle), self._nodes)
+            areas = np.nan_to_num(np.interp(np.arange(self._width), self._nodes, nodes))
+            for class_id in np.flatnonzero(np.bincount(rows.ravel())).tolist():
+                by_col = (rows == class_id).view(np.uint8).sum(axis=0, dtype=np.uint8)
+                pixels, hectares = found.get(class_id, (0, 0.0))
+                pixels += int(by_col.sum(dtype=np.int64))
+                found[class_id] = pixels, hectares + float((by_col * areas).sum())
+        return found
+
+    def _blocks(
+        self, first_row: int, classes: NDArray[np.uint8]
+    ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """The rows in blocks of like areas, each with the row that speaks for it.
+
+        That row does not depend on where the rows were cut before they came here.
+        """
+        row, stop = first_row, first_row + len(classes)
+        while row < stop:
+            top = row // self._step * self._step
+            bottom = min(top + self._step, self._height)
+            end = min(stop, bottom, row + self._block_rows)
+            yield (top + bottom - 1) / 2, classes[row - first_row : end - first_row]
+            row = end
+
+
+def _step(length: int, error: Callable[[Floats], float]) -> int:
+    """The largest power of two at which samples that far apart are good enough.
+
+    ``error`` judges from one more sample between each two. Where one is not on Earth (its
+    area is NaN) no step is good enough.
+    """
+    step = _LONGEST_STEP
+    while step > 1:
+        if error(_samples(length, step, between=1)) <= _TOLERANCE:
+            break
+        step //= 2
+    return step
+
+
+def _contrast(areas: Floats) -> float:
+    """How far each sample is from the next one, at most, as a share; or NaN."""
+    return float(np.max(np.abs(np.diff(areas)) / areas[:, 1:], initial=0))
+
+
+def _bend(areas: Floats) -> float:
+    """How far each sample is from the mean of its neighbours, at most, as a share; or NaN."""
+    return float(np.max(np.abs(np.diff(areas, 2)) / areas[:, 1:-1], initial=0) / 2)
+
+
+def _samples(length: int, step: int, between: int = 0) -> Floats:
+    """Even samples from the first pixel to the last, at most ``step`` apart, and some between."""
+    return np.linspace(0, length - 1, math.ceil((length - 1) / step) * (1 + between) + 1)
+
+
+def _norm(vectors: Floats) -> Floats:
+    lengths: Floats = np.sqrt((vectors**2).sum(axis=-1))
+    return lengths
+
+
+def _in_space(lon: Floats, lat: Floats) -> Floats:
+    """Metres from the Earth's centre, shape (..., 3), of points on the WGS 84 ellipsoid."""
+    on_earth = np.isfinite(lon) & np.isfinite(lat)
+    lon, lat = (np.radians(np.where(on_earth, angle, np.nan)) for angle in (lon, lat))
+    to_axis = _WGS84.a / np.sqrt(1 - _WGS84.es * np.sin(lat) ** 2)
+    return np.stack(
+        [
+            to_axis * np.cos(lat) * np.cos(lon),
+            to_axis * np.cos(lat) * np.sin(lon),
+            to_axis * (1 - _WGS84.es) * np.sin(lat),
+        ],
+        axis=-1,
+    )

@@ -1,0 +1,162 @@
+"""Which bands of a raster are read, in which order.
+
+Knows names, colours and numbers of bands; nothing of pixels, files or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from geodeforest.errors import BandMissing, SceneUnreadable
+
+# Sentinel-2's band numbers in words (ESA, Sentinel-2 User Handbook, table of spectral
+# bands), with and without the zero. Landsat 8 and 9 agree on bands 2 to 4. Landsat 4 to 7
+# do not: there B4 is near infrared, so such scenes need --bands.
+_SENTINEL2 = {
+    "b01": "coastal",
+    "b02": "blue",
+    "b03": "green",
+    "b04": "red",
+    "b05": "rededge1",
+    "b06": "rededge2",
+    "b07": "rededge3",
+    "b08": "nir",
+    "b8a": "nir08",
+    "b09": "nir09",
+    "b10": "cirrus",
+    "b11": "swir16",
+    "b12": "swir22",
+}
+_ALIASES = {
+    **_SENTINEL2,
+    **{f"b{key[2:]}": name for key, name in _SENTINEL2.items() if key.startswith("b0")},
+    "near infrared": "nir",
+    "near-infrared": "nir",
+}
+SPECTRAL = frozenset(_SENTINEL2.values())
+_COLOURS = frozenset({"red", "green", "blue", "nir"})
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One band of a raster: its 1-based index and what the file says of it.
+
+    ``colour`` is GDAL's colour interpretation in lower case. ``nodata`` is None where
+    none is declared or the band's dtype cannot hold it.
+    """
+
+    index: int
+    description: str | None
+    colour: str
+    nodata: float | None
+
+    @property
+    def name(self) -> str:
+        """Its description, else its colour, else its index."""
+        if self.description:
+            return self.description
+        return self.colour if self.colour in _COLOURS else str(self.index)
+
+
+def canonical(name: str) -> str:
+    """A band name in comparable form: lower case, known aliases in words.
+
+    Only what stands before a comma, semicolon or bracket counts, so that
+    "B4, central wavelength 665 nm" is red.
+    """
+    word = name.casefold()
+    for mark in ",;([":
+        word = word.partition(mark)[0]
+    word = word.strip()
+    return _ALIASES.get(word, word)
+
+
+def select_bands(
+    present: Sequence[Band],
+    path: object,
+    *,
+    bands: Sequence[int | str] | str | None = None,
+    wanted: Sequence[str] | None = None,
+) -> tuple[Band, ...]:
+    """The bands to read, in reading order.
+
+    ``bands`` is the user's choice, a sequence or text with commas: 1-based indices or
+    descriptions, as many as ``wanted`` names. Without it, ``wanted`` is found by
+    description; in a file whose descriptions say nothing, by colour interpretation; else
+    the first bands are taken. With neither, all data bands. Alpha is never data.
+
+    Raises:
+        BandMissing: too few bands, one not found, or a name that fits several.
+        SceneUnreadable: a palette image, whose numbers are not brightness.
+    """
+    data = [band for band in present if band.colour != "alpha"]
+    if bands is not None:
+        entries = bands.split(",") if isinstance(bands, str) else bands
+        chosen = tuple(_named(str(entry).strip(), present, path) for entry in entries)
+        if not chosen or (wanted is not None and len(chosen) != len(wanted)):
+            raise BandMissing(path, _count(wanted or ("any",)), f"{len(chosen)} named ones")
+    elif wanted is None:
+        chosen = tuple(data)
+    else:
+        chosen = _find(wanted, data, path)
+    if not chosen:
+        raise BandMissing(path, "a band of data", "none")
+    return chosen
+
+
+def refuse_palette(bands: Sequence[Band], path: object) -> None:
+    """Refuse numbers of colours where brightness is meant.
+
+    Raises:
+        SceneUnreadable: one of the bands has a colour table.
+    """
+    if any(band.colour == "palette" for band in bands):
+        raise SceneUnreadable(
+            path,
+            "is a palette image: its numbers name colours, not brightness",
+            "expand it first, for example with gdal_translate -expand rgb",
+        )
+
+
+def _named(entry: str, present: Sequence[Band], path: object) -> Band:
+    if entry.isdecimal():
+        found = [band for band in present if band.index == int(entry)]
+    else:
+        found = _matches(entry, present)
+    if len(found) != 1:
+        have = f"{len(found)} of that name" if found else _describe(present)
+        raise BandMissing(path, f"one band {entry}", have)
+    if found[0].colour == "alpha":
+        raise BandMissing(path, f"data in band {entry}", "its alpha channel there")
+    return found[0]
+
+
+def _matches(name: str, present: Sequence[Band]) -> list[Band]:
+    exact = [b for b in present if (b.description or "").casefold() == name.casefold()]
+    return exact or [b for b in present if canonical(b.description or "") == canonical(name)]
+
+
+def _find(wanted: Sequence[str], data: Sequence[Band], path: object) -> tuple[Band, ...]:
+    by_name = [_matches(name, data) for name in wanted]
+    if any(by_name) or any(canonical(b.description or "") in SPECTRAL for b in data):
+        # The file says what its bands are: then a band it does not name is not there.
+        for name, found in zip(wanted, by_name, strict=True):
+            if len(found) != 1:
+                have = f"{len(found)} bands of that name" if found else _describe(data)
+                raise BandMissing(path, f"one band {name}", have)
+        return tuple(found[0] for found in by_name)
+    by_colour = [[b for b in data if b.colour == canonical(name)] for name in wanted]
+    if all(len(found) == 1 for found in by_colour):
+        return tuple(found[0] for found in by_colour)
+    if len(data) < len(wanted):
+        raise BandMissing(path, _count(wanted), _describe(data))
+    return tuple(data[: len(wanted)])
+
+
+def _count(wanted: Sequence[str]) -> str:
+    return f"{len(wanted)} band{'s' * (len(wanted) != 1)} ({', '.join(wanted)})"
+
+
+def _describe(present: Sequence[Band]) -> str:
+    return _count([band.name for band in present]) if present else "no data band"

@@ -1,0 +1,218 @@
+"""Polygons as GeoJSON by RFC 7946: WGS 84, right-hand rule, split at the antimeridian.
+
+Knows longitudes, latitudes and JSON text; nothing of rasters. The text follows from the
+features alone: no path and no clock is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import numpy as np
+import shapely
+from pyproj.exceptions import ProjError
+from rasterio.crs import CRS
+from shapely.affinity import translate
+
+from geodeforest.errors import OutputUnwritable
+from geodeforest.geo.areas import Floats, Geometries, crs_length, lonlat_transformer
+from geodeforest.geo.files import final_name, naming_faults
+from geodeforest.geo.polygons import Feature, geometries
+
+DECIMALS = 7
+"""Of degrees; the last one is a centimetre."""
+
+# An edge that is straight in a projected CRS bends in degrees: a longer one than this would
+# be off by more than 0.1 m. Degrees of another datum hardly bend.
+_LONGEST_PROJECTED_M = 2_000
+_LONGEST_GEOGRAPHIC_M = 100_000
+
+_WORLD = shapely.box(-180, -90, 180, 90)
+_POLYGON = shapely.GeometryType.POLYGON.value
+
+
+class GeoJSONSink:
+    """Writes a FeatureCollection as features come, one a line.
+
+    A geometry is a Polygon, or a MultiPolygon where the antimeridian cuts it. ``bbox`` stands
+    after the features; without any feature there is none, as RFC 7946 allows.
+    """
+
+    def __init__(self, path: Path, crs: CRS) -> None:
+        self._path, self._crs = path, crs
+        self._bounds = _Bounds()
+        self._separator = "\n"
+        self._file: TextIO
+
+    def __enter__(self) -> Self:
+        try:
+            lonlat_transformer(self._crs)
+        except ProjError as error:
+            raise OutputUnwritable(
+                final_name(self._path),
+                "GeoJSON needs longitudes and latitudes, which the scene's CRS cannot give",
+                "write a .gpkg instead",
+            ) from error
+        with naming_faults(self._path):
+            self._file = self._path.open("w", encoding="utf-8", newline="\n")
+            self._file.write('{"type":"FeatureCollection","features":[')
+        return self
+
+    def write(self, features: Sequence[Feature]) -> None:
+        """Append features."""
+        if not features:
+            return
+        shapes = to_lonlat(geometries(features), self._crs)
+        off_earth = np.flatnonzero(~np.isfinite(shapely.bounds(shapes)).all(axis=1))
+        if len(off_earth):
+            raise OutputUnwritable(
+                final_name(self._path),
+                f"polygon {features[off_earth[0]].id} has no longitudes and latitudes",
+                "write a .gpkg instead",
+            )
+        self._bounds.add(shapes)
+        with naming_faults(self._path):
+            for feature, shape in zip(features, shapes, strict=True):
+                self._file.write(self._separator + feature_text(feature, shape))
+                self._separator = ",\n"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with naming_faults(self._path), self._file:
+            if kind is None:
+                bbox = self._bounds.bbox()
+                self._file.write("\n]}\n" if bbox is None else f'\n],"bbox":{_json(bbox)}}}\n')
+
+
+def feature_text(feature: Feature, shape: shapely.Polygon | shapely.MultiPolygon) -> str:
+    """A feature as one line of JSON, with its geometry in longitudes and latitudes."""
+    parts = [
+        [shapely.get_coordinates(ring).tolist() for ring in (part.exterior, *part.interiors)]
+        for part in shapely.get_parts(shape)
+    ]
+    if isinstance(shape, shapely.MultiPolygon):
+        geometry = {"type": "MultiPolygon", "coordinates": parts}
+    else:
+        geometry = {"type": "Polygon", "coordinates": parts[0]}
+    properties = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in feature.attributes.items()
+    }
+    return _json(
+        {"type": "Feature", "id": feature.id, "properties": properties, "geometry": geometry}
+    )
+
+
+def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
+    """Polygons of a CRS in rounded degrees of longitude and latitude on WGS 84.
+
+    All are valid, exteriors counter-clockwise, and none is lost: one so small that rounding
+    would leave nothing of it keeps more decimals. What the antimeridian cuts becomes a
+    multipolygon. Where a corner cannot be placed on Earth, the geometry is not finite.
+    """
+    longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
+    dense = shapely.segmentize(shapely.orient_polygons(polygons), crs_length(crs, longest))
+    shapes = shapely.transform(dense, lonlat_transformer(crs).transform, interleaved=False)
+    west, _, east, _ = shapely.bounds(shapes).T
+    on_earth = np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    beyond = (east - west > 180) | (west < -180) | (east > 180)
+    for i in np.flatnonzero(on_earth & beyond).tolist():
+        shapes[i] = _cut(shapes[i])
+    rounded: Geometries = _rounded(shapes, DECIMALS)
+    for i in np.flatnonzero(on_earth & ~shapely.is_valid(rounded)).tolist():
+        rounded[i] = _mended(shapes[i])
+    rounded[on_earth] = shapely.orient_polygons(rounded[on_earth])
+    return rounded
+
+
+def _rounded(shapes: Any, decimals: int) -> Any:
+    """Geometries with rounded coordinates, none of them -0.0."""
+    return shapely.transform(shapes, lambda points: np.round(points, decimals) + 0.0)
+
+
+def _mended(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:
+    """A geometry that rounding would make invalid, on the grid of rounded degrees or a finer one.
+
+    Where the grid leaves nothing of it, the geometry is smaller than the grid.
+    """
+    valid = _polygonal(shapely.make_valid(shape))
+    for decimals in (DECIMALS, DECIMALS + 2, DECIMALS + 4):
+        snapped = _polygonal(_rounded(shapely.set_precision(valid, 10.0**-decimals), decimals))
+        if snapped.is_valid and not snapped.is_empty:
+            return snapped
+    return valid
+
+
+def _cut(polygon: shapely.Polygon) -> shapely.Polygon | shapely.MultiPolygon:
+    """A polygon whose longitudes jump or go too far, as the parts of it within -180..180."""
+    shell, *holes = (
+        _within(_unrolled(shapely.get_coordinates(ring)))
+        for ring in (polygon.exterior, *(hole.reverse() for hole in polygon.interiors))
+    )
+    return _polygonal(shell.difference(shapely.union_all(holes)))
+
+
+def _unrolled(ring: Floats) -> shapely.Geometry:
+    """The area to the left of a ring, with longitudes that go on steadily past 180 degrees.
+
+    A ring around a pole ends a turn away from where it began; it is closed along the pole,
+    which is the northern one if the ring runs eastwards.
+    """
+    lon, lat = np.unwrap(ring[:, 0], period=360), ring[:, 1]
+    turn = lon[-1] - lon[0]
+    if abs(turn) > 180:
+        lon = np.append(lon, [lon[-1], lon[0], lon[0]])
+        lat = np.append(lat, [math.copysign(90, turn)] * 2 + [lat[0]])
+    return shapely.make_valid(shapely.Polygon(np.stack([lon, lat], axis=1)))
+
+
+def _within(area: shapely.Geometry) -> shapely.Geometry:
+    """An area of any longitudes, moved into -180..180."""
+    west, _, east, _ = area.bounds
+    turns = range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360))
+    parts = [translate(area, -360.0 * turn).intersection(_WORLD) for turn in turns]
+    # Moved by whole turns, parts fit together but for the last bits.
+    return shapely.union_all(parts, grid_size=1e-11)
+
+
+def _polygonal(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:
+    """The polygons of a geometry, without the lines and points that cutting may leave."""
+    parts = shapely.get_parts(shapely.get_parts(shape))  # of collections of multipolygons
+    polygons = parts[(shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_empty(parts)]
+    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(list(polygons))
+
+
+class _Bounds:
+    """The box around all points seen, with longitudes from -180 and from 0 to tell the better."""
+
+    def __init__(self) -> None:
+        self._least, self._most = np.full(3, np.inf), np.full(3, -np.inf)
+
+    def add(self, shapes: Geometries) -> None:
+        lon, lat = shapely.get_coordinates(shapes).T
+        points = np.stack([lon, np.where(lon < 0, lon + 360, lon), lat])
+        self._least = np.minimum(self._least, points.min(axis=1))
+        self._most = np.maximum(self._most, points.max(axis=1))
+
+    def bbox(self) -> list[float] | None:
+        """West, south, east, north; west is the greater across the antimeridian (RFC 7946, 5.2)."""
+        west, west_turned, south = self._least.tolist()
+        east, east_turned, north = self._most.tolist()
+        if south > north:
+            return None
+        if east_turned - west_turned < min(east - west, 180):
+            west, east = (lon - 360 if lon > 180 else lon for lon in (west_turned, east_turned))
+        return [round(value, DECIMALS) for value in (west, south, east, north)]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,175 @@
+"""Polygons with one attribute, read from a vector file and brought to a scene's CRS.
+
+Knows OGR's files, layers and fields. Nothing of classes or pixels: values come out as
+the file holds them.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import pyogrio
+import pyogrio.raw
+import pyproj
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj.exceptions import CRSError, ProjError
+from rasterio.crs import CRS
+
+from geodeforest.errors import LabelMismatch, SceneUnreadable
+from geodeforest.geo.profile import corner, pyproj_crs
+
+# By content, so that no text file sends OGR to other files or to the network.
+_VECTORS = (b"{", b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")
+_POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
+
+
+class Grid(Protocol):
+    """The pixel grid that labels have to lie on; a ``SceneProfile`` is one."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    @property
+    def transform(self) -> Affine:
+        """From (col, row) pixel corners to CRS coordinates."""
+        ...
+
+    @property
+    def crs(self) -> CRS | None:
+        """None where unknown."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Polygons:
+    """Shapes in the scene's CRS, and the attribute's value of each."""
+
+    shapes: NDArray[np.object_]
+    values: Sequence[object]
+
+
+def read_polygons(path: str | os.PathLike[str], grid: Grid, field: str | None) -> Polygons:
+    """The polygons near a scene, in file order, in the scene's CRS.
+
+    Features without a geometry are skipped. Outlines that cross themselves are taken by
+    the even-odd rule when they are burnt.
+
+    Raises:
+        SceneUnreadable: not GeoJSON, GeoPackage, FlatGeobuf or Shapefile, or damaged.
+        LabelMismatch: no such attribute, no CRS, or other geometries than polygons.
+    """
+    _check_content(Path(path))
+    place = Path(path).absolute()  # a bare name could be taken for a GDAL prefix
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is refused below
+            layer, crs = _layer_with(field, place, path)
+            if grid.crs is None:
+                why = "holds polygons, but the scene has no CRS to place them by"
+                raise LabelMismatch(path, why, "give a georeferenced scene")
+            to_layer = pyproj.Transformer.from_crs(pyproj_crs(grid.crs), crs, always_xy=True)
+            _, _, wkb, columns = pyogrio.raw.read(
+                place, layer=layer, columns=[field], bbox=_search_box(grid, to_layer)
+            )
+            shapes = shapely.from_wkb(wkb)
+    except (DataSourceError, DataLayerError, shapely.errors.GEOSException, CRSError) as error:
+        why = f"cannot be read as polygons ({_first_line(error)})"
+        raise SceneUnreadable(path, why, "repair or export the file again") from error
+    present = np.array([s is not None and not s.is_empty for s in shapes], bool)
+    shapes, values = shapes[present], columns[0][present].tolist()
+    _refuse_others(path, shapes)
+    return Polygons(_reprojected(path, shapes, to_layer), values)
+
+
+def bounds(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) of a grid in its CRS, rotated or not."""
+    corners = [corner(transform, r, c) for r in (0, height) for c in (0, width)]
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _check_content(path: Path) -> None:
+    remedy = "give GeoTIFF, PNG, GeoJSON, GeoPackage, FlatGeobuf or Shapefile (.shp)"
+    if not path.is_file():
+        raise SceneUnreadable(path, "is not a regular file", remedy)
+    with path.open("rb") as file:
+        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if head.startswith(b"version https://git-lfs"):
+        raise SceneUnreadable(path, "is a Git LFS pointer, not the labels", "run git lfs pull")
+    if not head.startswith(_VECTORS):
+        raise SceneUnreadable(path, "is neither a raster nor a vector file of labels", remedy)
+
+
+def _layer_with(field: str | None, place: Path, path: object) -> tuple[str, pyproj.CRS]:
+    infos: list[Mapping[str, Any]] = [
+        pyogrio.read_info(place, layer=name)
+        for name, geometry in pyogrio.list_layers(place)
+        if geometry is not None
+    ]
+    fields = sorted({str(name) for info in infos for name in info["fields"]})
+    listed = ", ".join(fields) or "none"
+    if field is None:
+        why = "holds polygons, and no attribute with their class was named"
+        raise LabelMismatch(path, why, f"pass --label-field, one of: {listed}")
+    fitting = [info for info in infos if field in info["fields"]]
+    if len(fitting) != 1:
+        why = f"has {len(fitting)} layers with an attribute {field!r}"
+        raise LabelMismatch(path, why, f"pass --label-field, one of: {listed}; in a single layer")
+    if fitting[0]["crs"] is None:
+        raise LabelMismatch(path, "has no CRS", "write it into the file, for example in QGIS")
+    return str(fitting[0]["layer_name"]), pyproj.CRS.from_user_input(fitting[0]["crs"])
+
+
+def _search_box(
+    grid: Grid, to_layer: pyproj.Transformer
+) -> tuple[float, float, float, float] | None:
+    try:
+        left, bottom, right, top = to_layer.transform_bounds(
+            *bounds(grid.transform, grid.height, grid.width), densify_pts=21
+        )
+    except ProjError:
+        return None
+    # Across the antimeridian left is greater than right: then all features are read.
+    finite = bool(np.isfinite([left, bottom, right, top]).all())
+    return (left, bottom, right, top) if finite and left < right else None
+
+
+def _refuse_others(path: object, shapes: NDArray[np.object_]) -> None:
+    kinds = {shape.geom_type for shape in shapes if shapely.get_type_id(shape) not in _POLYGONAL}
+    if kinds:
+        why = f"holds {' and '.join(sorted(kinds))} geometries"
+        raise LabelMismatch(path, why, "give polygons alone")
+
+
+def _reprojected(
+    path: object, shapes: NDArray[np.object_], to_layer: pyproj.Transformer
+) -> NDArray[np.object_]:
+    def to_scene(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xs, ys = to_layer.transform(points[:, 0], points[:, 1], direction="INVERSE")
+        return np.column_stack([xs, ys])
+
+    moved = cast("NDArray[np.object_]", shapely.transform(shapes, to_scene))
+    if len(moved) and not np.isfinite(shapely.bounds(moved)).all():
+        why = "has coordinates that the scene's CRS cannot hold"
+        raise LabelMismatch(path, why, "check the CRS of the labels and the order of lon and lat")
+    return moved
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")

@@ -1,0 +1,136 @@
+"""Opens local rasters, and says what a file is that is not one.
+
+Knows file formats by their first bytes and the side-cars that GDAL follows. Nothing of
+bands, CRS or pixels. A name alone is never trusted: a ``.tif`` may be text that sends GDAL
+to other files or to the network.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import warnings
+from pathlib import Path
+
+import rasterio
+from rasterio._err import CPLE_BaseError  # what GDAL raises past rasterio's own errors
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from geodeforest.errors import SceneNotFound, SceneUnreadable
+
+# SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
+"""What reading and writing with rasterio can raise."""
+
+SCENE_DRIVERS = ("GTiff", "JP2OpenJPEG")
+LABEL_DRIVERS = (*SCENE_DRIVERS, "PNG")
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAGIC = {
+    "GTiff": _TIFF,
+    "JP2OpenJPEG": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+}
+_NOT_RASTERS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the raster itself", "run git lfs pull"),
+    (b"<!doctype html", "is an HTML page", "download the raster again, perhaps after logging in"),
+    (b"<html", "is an HTML page", "download the raster again, perhaps after logging in"),
+    (b"<vrtdataset", "is VRT text, which may point anywhere", "make a GeoTIFF of it first"),
+    (b"\x89png", "is a PNG image, which has no georeference", "give the GeoTIFF it was made from"),
+    (b"\xff\xd8\xff", "is a JPEG image, which has no georeference", "give the GeoTIFF instead"),
+    (b"pk\x03\x04", "is a zip archive", "unpack it first"),
+    (b"\x1f\x8b", "is a gzip archive", "unpack it first"),
+    (b"\x89hdf", "is an HDF5 or netCDF file", "convert it to GeoTIFF first"),
+)
+# GDAL's virtual file systems, inline XML and any scheme; one letter is a Windows drive.
+_ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
+_AUX_XML_LIMIT = 2**24
+_AUX_XML_POINTERS = (b"OVERVIEW_FILE", b"SourceFilename", b"/vsi")
+
+
+def open_raster(
+    path: str | os.PathLike[str], drivers: tuple[str, ...] = SCENE_DRIVERS
+) -> rasterio.DatasetReader:
+    """Open a local raster of one of the given GDAL drivers for reading.
+
+    Raises:
+        SceneNotFound: there is no such file.
+        SceneUnreadable: the path is an address, or the file is not such a raster.
+    """
+    _refuse_address(os.fspath(path))
+    driver = _driver(Path(path), drivers)
+    _check_side_cars(Path(path))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # is said in an error
+            return rasterio.open(Path(path).absolute(), driver=driver)
+    except GDAL_ERRORS as error:
+        raise SceneUnreadable(
+            path, f"cannot be opened ({cause(error)})", "download or copy it again"
+        ) from error
+
+
+def cause(error: BaseException) -> str:
+    """The first reason in a chain of errors, as one line without control characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, SystemError):
+        return "GDAL gives no reason"
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return "".join(c if c.isprintable() else " " for c in line).rstrip(". ")
+
+
+def _refuse_address(path: str) -> None:
+    if _ADDRESS.match(path):
+        raise SceneUnreadable(
+            path.splitlines()[0][:200], "is an address, not a local file", "download the file first"
+        )
+
+
+def _driver(path: Path, drivers: tuple[str, ...]) -> str:
+    head = _head(path)
+    for driver in drivers:
+        if head.startswith(_MAGIC[driver]):
+            return driver
+    for magic, what, remedy in _NOT_RASTERS:
+        if head.lstrip().lower().startswith(magic):
+            raise SceneUnreadable(path, what, remedy)
+    kinds = " or ".join({"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}.get(d, d) for d in drivers)
+    raise SceneUnreadable(path, f"is not a {kinds} file", "convert it to GeoTIFF first")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise SceneUnreadable(path, "is a directory", "give the path of the raster in it")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise SceneUnreadable(path, "is not a regular file", "copy it to a file first")
+        with path.open("rb") as file:
+            head = file.read(64)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SceneNotFound(path) from error
+    except SceneUnreadable:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise SceneUnreadable(
+            path, f"cannot be read ({cause(error)})", "check its permissions"
+        ) from error
+    if not head:
+        raise SceneUnreadable(path, "is empty", "download or copy it again")
+    return head
+
+
+def _check_side_cars(path: Path) -> None:
+    # Masks and statistics beside a raster are real data, and GDAL opens them with any
+    # driver: one that is VRT text would fetch what it names.
+    for suffix in (".msk", ".ovr"):
+        side_car = path.with_name(path.name + suffix)
+        if side_car.exists() and not _head(side_car).startswith(_TIFF):
+            raise SceneUnreadable(side_car, "is a side-car that is not a TIFF", "remove it")
+    notes = path.with_name(path.name + ".aux.xml")
+    if notes.exists():
+        large = notes.stat().st_size > _AUX_XML_LIMIT
+        if large or any(pointer in notes.read_bytes() for pointer in _AUX_XML_POINTERS):
+            raise SceneUnreadable(notes, "is a side-car that is huge or names files", "remove it")

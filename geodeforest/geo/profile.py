@@ -1,0 +1,133 @@
+"""Where a scene lies on Earth and what its file says of itself.
+
+Values and arithmetic on CRS and geotransform. Knows no pixels, opens no file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date as Date
+
+import pyproj
+from affine import Affine
+from pyproj.exceptions import ProjError
+from rasterio.crs import CRS
+
+_WGS84 = pyproj.Geod(ellps="WGS84")
+
+# The time of the image first; TIFFTAG_DATETIME is last, since many programs put the
+# time of writing there.
+_DATE_TAGS = (
+    "ACQUISITION_DATE",
+    "ACQUISITIONDATETIME",  # GDAL's IMAGERY domain
+    "DATE_ACQUIRED",
+    "SENSING_TIME",
+    "PRODUCT_START_TIME",
+    "DATATAKE_1_DATATAKE_SENSING_START",
+    "TIFFTAG_DATETIME",
+)
+_DATE = re.compile(r"\s*(\d{4})([-:/]?)(\d{2})\2(\d{2})(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class SceneProfile:
+    """What is known of an open scene beside its pixels.
+
+    ``bands`` names the selected bands in reading order. ``transform`` takes (col, row)
+    pixel corners to CRS coordinates. ``gsd_m`` is None where the grid cannot be placed on
+    Earth. ``date`` is the image's ISO 8601 date. ``block`` is (rows, cols) of the
+    file's own blocks.
+    """
+
+    name: str
+    path: str
+    height: int
+    width: int
+    transform: Affine
+    crs: CRS | None
+    dtype: str
+    bands: tuple[str, ...]
+    gsd_m: float | None
+    date: str | None
+    block: tuple[int, int]
+
+    @property
+    def rotated(self) -> bool:
+        """Whether rows or columns run askew to the CRS axes (rotation or shear)."""
+        return is_rotated(self.transform)
+
+    @property
+    def is_north_up(self) -> bool:
+        """Whether rows run southwards and columns eastwards."""
+        return not self.rotated and self.transform.a > 0 and self.transform.e < 0
+
+
+def is_rotated(transform: Affine) -> bool:
+    """Whether a grid is rotated or sheared by more than a billionth of a pixel per pixel."""
+    pixel = max(abs(transform.a), abs(transform.e))
+    return bool(max(abs(transform.b), abs(transform.d)) > 1e-9 * pixel)
+
+
+def corner(transform: Affine, row: float, col: float) -> tuple[float, float]:
+    """CRS coordinates (x, y) of a pixel corner."""
+    # Spelt out, because affine 2 knows only `*` for this and affine 3 warns of it.
+    x = transform.a * col + transform.b * row + transform.c
+    y = transform.d * col + transform.e * row + transform.f
+    return x, y
+
+
+def shifted(transform: Affine, row: int, col: int) -> Affine:
+    """The geotransform of the part of a grid that begins at pixel (row, col)."""
+    x, y = corner(transform, row, col)
+    return Affine(transform.a, transform.b, x, transform.d, transform.e, y)
+
+
+def pyproj_crs(crs: CRS) -> pyproj.CRS:
+    """The same CRS for pyproj, which carries its own PROJ: handed over as WKT 2 text.
+
+    Raises:
+        pyproj.exceptions.CRSError: a local CRS that PROJ cannot read.
+    """
+    return pyproj.CRS.from_wkt(crs.to_wkt(version="WKT2_2019"))
+
+
+def ground_sample_distance(transform: Affine, crs: CRS, height: int, width: int) -> float | None:
+    """Metres on the ground per pixel, at the centre of a grid of ``height`` x ``width``.
+
+    The mean of the geodesic lengths of the central pixel's two sides on the WGS 84
+    ellipsoid, whatever the units of the CRS. None where the CRS is not on Earth, is a
+    local grid, or does not reach the scene's centre.
+    """
+    col, row = width / 2, height / 2
+    corners = [corner(transform, *at) for at in ((row, col), (row, col + 1), (row + 1, col))]
+    xs, ys = zip(*corners, strict=True)
+    try:
+        to_lonlat = pyproj.Transformer.from_crs(pyproj_crs(crs), "EPSG:4326", always_xy=True)
+        lons, lats = to_lonlat.transform(xs, ys, errcheck=True)
+        _, _, sides = _WGS84.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
+    except ProjError:
+        return None
+    gsd_m = sum(sides) / 2
+    return gsd_m if math.isfinite(gsd_m) and gsd_m > 0 else None
+
+
+def image_date(tags: Iterable[Mapping[str, str]]) -> str | None:
+    """The ISO 8601 date on which the image was taken, from the file's tags."""
+    found = {key.upper(): value for some in tags for key, value in some.items()}
+    for key in _DATE_TAGS:
+        if (day := _iso_date(found.get(key, ""))) is not None:
+            return day
+    return None
+
+
+def _iso_date(text: str) -> str | None:
+    if (match := _DATE.match(text)) is None:
+        return None
+    year, _, month, day = match.groups()
+    try:
+        return Date(int(year), int(month), int(day)).isoformat()
+    except ValueError:  # 0000:00:00 is what a camera without a clock writes
+        return None

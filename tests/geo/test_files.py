@@ -1,0 +1,340 @@
+"""Outputs appear whole or not at all."""
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from geodeforest.errors import OptionError, OutputExists, OutputUnwritable, SceneUnreadable
+from geodeforest.geo import files
+from geodeforest.geo.files import DirectoryOutput, OutputSet, final_name, unwritable
+
+
+def write_all(outputs, paths, text="new"):
+    for path in paths:
+        outputs.scratch(path).write_text(text)
+
+
+def run(paths, *, then=lambda: None, **options):
+    """Writes all outputs, then does something else before they are committed."""
+    with OutputSet(paths, **options) as outputs:
+        write_all(outputs, paths)
+        then()
+
+
+def failing(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+def names(directory):
+    return sorted(entry.name for entry in directory.iterdir())
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return [tmp_path / "a.tif", tmp_path / "b.geojson", tmp_path / "c.json"]
+
+
+@pytest.fixture
+def fail_at(monkeypatch):
+    """Makes the n-th rename fail."""
+
+    def arm(number, error=None):
+        error = error or OSError(errno.EIO, "Input/output error")
+        real, calls = os.replace, []
+
+        def replace(source, target):
+            calls.append(source)
+            if len(calls) == number:
+                raise error
+            real(source, target)
+
+        monkeypatch.setattr(files.os, "replace", replace)
+
+    return arm
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def test_outputs_appear_under_their_names_and_nothing_stays_behind(tmp_path, paths):
+    run(paths)
+    assert names(tmp_path) == ["a.tif", "b.geojson", "c.json"]
+    assert {path.read_text() for path in paths} == {"new"}
+
+
+def test_scratch_lies_beside_the_output_under_the_same_name(tmp_path, paths):
+    with OutputSet(paths) as outputs:
+        scratch = outputs.scratch(paths[0])
+        assert scratch.name == "a.tif"
+        assert scratch.parent.parent == tmp_path
+        assert scratch.parent.name.startswith(".a.tif.gdf-")
+        assert final_name(scratch) == paths[0]
+        write_all(outputs, paths)
+
+
+def test_final_names_stay_free_until_the_end(paths):
+    with OutputSet(paths) as outputs:
+        write_all(outputs, paths)
+        assert not any(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_nothing(tmp_path, paths, error):
+    with pytest.raises(error):
+        run(paths, then=failing(error))
+    assert names(tmp_path) == []
+
+
+def test_an_error_leaves_the_old_files(tmp_path, paths):
+    paths[0].write_text("old")
+    with pytest.raises(ValueError, match="no"):
+        run(paths, overwrite=True, then=failing(ValueError("no")))
+    assert names(tmp_path) == ["a.tif"]
+    assert paths[0].read_text() == "old"
+
+
+def test_old_files_are_replaced_when_asked(tmp_path, paths):
+    paths[1].write_text("old")
+    run(paths, overwrite=True)
+    assert paths[1].read_text() == "new"
+    assert names(tmp_path) == ["a.tif", "b.geojson", "c.json"]
+
+
+def test_an_existing_output_is_refused_before_any_work(tmp_path, paths):
+    paths[2].write_text("old")
+    with pytest.raises(OutputExists, match=r"c\.json: the output exists; pass --overwrite"):
+        OutputSet(paths)
+    assert names(tmp_path) == ["c.json"]
+
+
+def test_a_dangling_link_exists_too(paths):
+    paths[0].symlink_to("nowhere")
+    with pytest.raises(OutputExists):
+        OutputSet(paths)
+
+
+def test_an_output_that_appears_meanwhile_is_kept(tmp_path, paths):
+    with pytest.raises(OutputExists):
+        run(paths, then=lambda: paths[1].write_text("another program's"))
+    assert names(tmp_path) == ["b.geojson"]
+    assert paths[1].read_text() == "another program's"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_rename_that_fails_puts_everything_back(tmp_path, paths, fail_at, number):
+    paths[0].write_text("old")
+    fail_at(number)
+    with pytest.raises(OutputUnwritable, match="Input/output error"):
+        run(paths, overwrite=True)
+    assert names(tmp_path) == ["a.tif"]
+    assert paths[0].read_text() == "old"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_old_files_come_back_where_there_are_no_hard_links(
+    tmp_path, paths, fail_at, monkeypatch, number
+):
+    def no_links(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(files.os, "link", no_links)
+    for path in paths[:2]:
+        path.write_text("old")
+    fail_at(number)
+    with pytest.raises(OutputUnwritable):
+        run(paths, overwrite=True)
+    assert names(tmp_path) == ["a.tif", "b.geojson"]
+    assert {path.read_text() for path in paths[:2]} == {"old"}
+
+
+def test_an_interrupt_between_renames_puts_everything_back(tmp_path, paths, fail_at):
+    fail_at(3, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(paths)
+    assert names(tmp_path) == []
+
+
+def test_an_output_that_was_not_written_is_an_error(tmp_path, paths):
+    with pytest.raises(OutputUnwritable, match=r"c\.json"), OutputSet(paths) as outputs:
+        write_all(outputs, paths[:2])
+    assert names(tmp_path) == []
+
+
+def test_a_missing_directory_is_named_before_any_work(tmp_path):
+    with pytest.raises(OutputUnwritable, match=r"x\.tif: there is no directory .*; create it"):
+        OutputSet([tmp_path / "none" / "x.tif"])
+
+
+def test_a_directory_is_not_a_file(tmp_path):
+    with pytest.raises(OutputUnwritable, match="is a directory"):
+        OutputSet([tmp_path], overwrite=True)
+
+
+def test_a_directory_that_cannot_be_written_leaves_no_scratch(tmp_path, paths, monkeypatch):
+    real = files.tempfile.mkdtemp
+
+    def mkdtemp(prefix, dir):
+        if prefix.startswith(".b"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", mkdtemp)
+    with pytest.raises(OutputUnwritable, match=r"b\.geojson: the file system is read-only"):
+        OutputSet(paths).__enter__()
+    assert names(tmp_path) == []
+
+
+def test_two_outputs_may_not_share_a_name(tmp_path):
+    with pytest.raises(OptionError, match="two outputs"):
+        OutputSet([tmp_path / "a.tif", tmp_path / "." / ".." / tmp_path.name / "a.tif"])
+
+
+@pytest.mark.parametrize("kind", ["same", "symlink", "hard link"])
+def test_the_input_is_never_an_output(tmp_path, kind):
+    scene, output = tmp_path / "scene.tif", tmp_path / "out.tif"
+    scene.write_text("pixels")
+    if kind == "same":
+        output = tmp_path / "." / "scene.tif"
+    elif kind == "symlink":
+        output.symlink_to(scene)
+    else:
+        os.link(scene, output)
+    with pytest.raises(OptionError, match="the output is the input"):
+        OutputSet([output], overwrite=True, inputs=[scene])
+    assert scene.read_text() == "pixels"
+
+
+def test_inputs_that_are_no_files_do_not_matter(paths):
+    OutputSet(paths, inputs=["https://example.org/x.tif", "none.tif", None, object()])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_full_disk_inside_the_block_names_the_output(tmp_path, paths, number):
+    with pytest.raises(OutputUnwritable) as caught, OutputSet(paths) as outputs:
+        raise OSError(number, os.strerror(number), str(outputs.scratch(paths[1])))
+    assert caught.value.path == paths[1]
+    assert names(tmp_path) == []
+
+
+def test_errors_of_the_input_pass_through(paths):
+    with pytest.raises(SceneUnreadable), OutputSet(paths):
+        raise SceneUnreadable("scene.tif", "is cut short", "copy it again")
+
+
+def test_gdals_errors_ask_the_disk_for_the_reason(tmp_path, monkeypatch):
+    error = RuntimeError("TIFFAppendToStrip: Write error at scanline 0")
+    assert "Write error at scanline 0); check" in str(unwritable(tmp_path / "x.tif", error))
+    full = SimpleNamespace(free=4096)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: full)
+    assert "the disk is full; free some space" in str(unwritable(tmp_path / "x.tif", error))
+
+
+def test_the_reason_is_at_the_end_of_the_chain(tmp_path):
+    outer = RuntimeError("see previous exception")
+    outer.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
+    assert "the disk quota is used up" in str(unwritable(tmp_path / "x.tif", outer))
+
+
+# --- directories ------------------------------------------------------------------------------
+
+
+def fill(place, name="a.tif", then=lambda: None):
+    with place as directory:
+        (directory / name).write_text("new")
+        then()
+
+
+def test_a_directory_appears_at_the_end(tmp_path):
+    output = tmp_path / "chips"
+    with DirectoryOutput(output) as directory:
+        (directory / "a.tif").write_text("new")
+        assert directory.name == "chips"
+        assert not output.exists()
+    assert names(tmp_path) == ["chips"]
+    assert (output / "a.tif").read_text() == "new"
+
+
+def test_an_error_leaves_no_directory(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fill(DirectoryOutput(tmp_path / "chips"), then=failing(KeyboardInterrupt))
+    assert names(tmp_path) == []
+
+
+def test_an_empty_directory_is_taken(tmp_path):
+    (tmp_path / "chips").mkdir()
+    fill(DirectoryOutput(tmp_path / "chips"))
+    assert names(tmp_path / "chips") == ["a.tif"]
+
+
+def test_a_directory_with_files_is_refused(tmp_path):
+    fill(DirectoryOutput(tmp_path / "chips"))
+    with pytest.raises(OutputExists):
+        DirectoryOutput(tmp_path / "chips")
+
+
+def test_a_directory_is_replaced_when_asked(tmp_path):
+    fill(DirectoryOutput(tmp_path / "chips"), "old.tif")
+    fill(DirectoryOutput(tmp_path / "chips", overwrite=True))
+    assert names(tmp_path / "chips") == ["a.tif"]
+    assert names(tmp_path) == ["chips"]
+
+
+@pytest.mark.parametrize("stranger", ["holiday.jpg", "folder"])
+def test_what_is_not_its_own_is_never_deleted(tmp_path, stranger):
+    fill(DirectoryOutput(tmp_path / "chips"))
+    if stranger == "folder":
+        (tmp_path / "chips" / "folder").mkdir()
+    else:
+        (tmp_path / "chips" / stranger).write_text("sun")
+    with pytest.raises(OutputUnwritable, match=f"holds {stranger}"):
+        DirectoryOutput(tmp_path / "chips", overwrite=True, holds=("*.tif",))
+    assert names(tmp_path / "chips") == sorted(["a.tif", stranger])
+
+
+def test_a_directory_that_holds_an_input_is_refused(tmp_path):
+    fill(DirectoryOutput(tmp_path / "chips"))
+    with pytest.raises(OptionError, match="holds the input"):
+        DirectoryOutput(tmp_path / "chips", True, inputs=[tmp_path / "chips" / "a.tif"])
+
+
+def test_the_old_directory_comes_back(tmp_path, fail_at):
+    fill(DirectoryOutput(tmp_path / "chips"), "old.tif")
+    fail_at(2)
+    with pytest.raises(OutputUnwritable):
+        fill(DirectoryOutput(tmp_path / "chips", overwrite=True))
+    assert names(tmp_path) == ["chips"]
+    assert names(tmp_path / "chips") == ["old.tif"]
+
+
+def test_a_file_is_not_a_directory(tmp_path):
+    (tmp_path / "chips").write_text("x")
+    with pytest.raises(OutputUnwritable, match="not a directory"):
+        DirectoryOutput(tmp_path / "chips", overwrite=True)
+
+
+def test_the_current_directory_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for path in (".", "..", tmp_path):
+        with pytest.raises(OptionError, match="current directory"):
+            DirectoryOutput(path, overwrite=True)
+
+
+def test_relative_names_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(DirectoryOutput("chips"))
+    with OutputSet(["x.json"]) as outputs:
+        assert not outputs.scratch("x.json").is_absolute()
+        outputs.scratch("x.json").write_text("new")
+    assert names(Path()) == ["chips", "x.json"]
+
+
+def test_a_directory_without_a_parent_is_refused(tmp_path):
+    with pytest.raises(OutputUnwritable, match="there is no directory"):
+        DirectoryOutput(tmp_path / "none" / "chips")
