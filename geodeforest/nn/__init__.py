@@ -1,0 +1,1 @@
+"""TensorFlow and Keras: training records, the U-Net, losses and training. Never rasterio."""

@@ -1,0 +1,203 @@
+"""Chips, labels and scene levels changed together, the same way for the same seed.
+
+Stateless TensorFlow operations on one example; knows neither files nor networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from geodeforest.errors import OptionError
+
+
+class Example(NamedTuple):
+    """One chip on its way to the network.
+
+    ``image`` (rows, cols, bands) is scaled to 0..1, ``labels`` (rows, cols) holds class
+    *indexes* with 255 = ignored, ``level`` (inputs * bands,) the scene's levels.
+    """
+
+    image: tf.Tensor
+    labels: tf.Tensor
+    level: tf.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Recolour:
+    """Field-sized patches of one class get other colours above the scene's first level.
+
+    In a share of the rectangles of a random lattice each band's part above the level is
+    multiplied by a number drawn from ``low``..``high``: dry red clearings become wet green
+    pasture, whose look the labelled scenes lack.
+    """
+
+    class_index: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    share: float = 0.35
+    cells: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What may change in training. Amounts are in units of the scaled image, 0..1.
+
+    Haze adds to pixels and levels alike, as scattering does; exposure multiplies both;
+    contrast multiplies what lies above the first level; ``level_error`` moves the levels
+    alone, since a scene's dark level is never exact; relief brightens and darkens smooth
+    parts of the ground and pulls the levels down to the dark ones. In ``strong_haze_share`` of the
+    chips the haze is so strong that only what lies above the level still tells anything.
+    """
+
+    crop: int | None = None
+    turn: bool = True
+    haze: float = 0.0
+    strong_haze: float = 0.0
+    strong_haze_share: float = 0.0
+    relief: float = 0.0
+    exposure: float = 0.0
+    contrast: float = 0.0
+    level_error: float = 0.0
+    recolour: Recolour | None = None
+
+    def __post_init__(self) -> None:
+        amounts = (self.haze, self.strong_haze, self.strong_haze_share, self.relief)
+        if min(*amounts, self.exposure, self.contrast, self.level_error) < 0:
+            raise OptionError("augmentation amounts must not be negative")
+        if max(self.exposure, self.contrast) >= 1:
+            raise OptionError("exposure and contrast must be below 1")
+
+
+NONE = Augmentation(turn=False)
+TURNS = Augmentation()
+
+
+def augment(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
+    """Change an example as ``seed`` (shape (2,), integers) decides. Shapes stay static."""
+    seeds = tf.unstack(tf.random.split(seed, 7), num=7)
+    if how.crop is not None:
+        example = _crop(example, how.crop, seeds[0])
+    if how.turn:
+        example = _turn(example, seeds[1])
+    if how.recolour is not None:
+        example = _recolour(example, how.recolour, seeds[2])
+    if how.relief:
+        example = _relief(example, how.relief, seeds[6])
+    if how.contrast or how.exposure:
+        example = _stretch(example, how, seeds[3])
+    if how.haze or how.strong_haze:
+        example = _haze(example, how, seeds[4])
+    if how.level_error:
+        noise = tf.random.stateless_normal(tf.shape(example.level), seeds[5])
+        example = example._replace(level=example.level + how.level_error * noise)
+    return example
+
+
+def _crop(example: Example, side: int, seed: tf.Tensor) -> Example:
+    rows, cols = example.labels.shape
+    if side > min(rows, cols):
+        raise OptionError(f"crop {side} px is larger than the records' {rows} x {cols}")
+    at = tf.random.stateless_uniform((2,), seed)
+    top = tf.cast(at[0] * tf.cast(rows - side + 1, tf.float32), tf.int32)
+    left = tf.cast(at[1] * tf.cast(cols - side + 1, tf.float32), tf.int32)
+    return example._replace(
+        image=tf.slice(example.image, (top, left, 0), (side, side, example.image.shape[-1])),
+        labels=tf.slice(example.labels, (top, left), (side, side)),
+    )
+
+
+def _turn(example: Example, seed: tf.Tensor) -> Example:
+    """One of the eight symmetries of the square (four where the chip is not square)."""
+    flips = tf.random.stateless_uniform((3,), seed) < 0.5
+    both = tf.concat(
+        [example.image, tf.cast(example.labels, example.image.dtype)[..., tf.newaxis]], axis=-1
+    )
+    both = tf.where(flips[0], tf.reverse(both, [0]), both)
+    both = tf.where(flips[1], tf.reverse(both, [1]), both)
+    if both.shape[0] == both.shape[1]:
+        both = tf.where(flips[2], tf.transpose(both, (1, 0, 2)), both)
+    return example._replace(
+        image=both[..., :-1], labels=tf.cast(both[..., -1], example.labels.dtype)
+    )
+
+
+def _recolour(example: Example, how: Recolour, seed: tf.Tensor) -> Example:
+    rows, cols, bands = example.image.shape
+    seeds = tf.unstack(tf.random.split(seed, 3), num=3)
+    lattice = (how.cells, how.cells)
+    factors = tf.random.stateless_uniform((*lattice, bands), seeds[0])
+    low, high = tf.constant(how.low, tf.float32), tf.constant(how.high, tf.float32)
+    chosen = tf.random.stateless_uniform((*lattice, 1), seeds[1]) < how.share
+    cells = tf.where(chosen, low + factors * (high - low), 1.0)
+    # A lattice cell wider than needed on each side, rolled at random, so that
+    # the rectangles' borders do not always fall on the same pixels.
+    wide = tf.image.resize(cells, (rows, cols), method="nearest")
+    shift = tf.cast(tf.random.stateless_uniform((2,), seeds[2]) * min(rows, cols), tf.int32)
+    field = tf.roll(wide, shift, axis=(0, 1))
+    base = _base(example, bands)
+    fits = tf.cast(example.labels, tf.int32)[..., tf.newaxis] == how.class_index
+    changed = base + (example.image - base) * field
+    return example._replace(image=tf.where(fits, changed, example.image))
+
+
+RELIEF_CELLS = (4, 12, 32)
+"""Lattices whose noise makes the relief: hills, ridges and the rough of a canopy."""
+
+HAZE_PART = 0.5
+"""The share of a scene's level that is scattered light and so knows no relief."""
+
+
+def _relief(example: Example, most: float, seed: tf.Tensor) -> Example:
+    rows, cols, bands = example.image.shape
+    seeds = tf.unstack(tf.random.split(seed, len(RELIEF_CELLS) + 1), num=len(RELIEF_CELLS) + 1)
+    slopes = tf.zeros((rows, cols, 1))
+    for cells, key in zip(RELIEF_CELLS, seeds[1:], strict=True):
+        noise = tf.random.stateless_normal((cells, cells, 1), key)
+        slopes += tf.image.resize(noise, (rows, cols), method="bicubic")
+    amount = most * tf.random.stateless_uniform((), seeds[0])
+    light = tf.exp(amount * slopes / len(RELIEF_CELLS) ** 0.5)
+    haze = HAZE_PART * _base(example, bands)
+    # Two standard deviations below the mean lies what a 2nd percentile finds.
+    dark = HAZE_PART + (1 - HAZE_PART) * tf.exp(-2 * 0.7 * amount)
+    return example._replace(
+        image=haze + (example.image - haze) * light, level=example.level * dark
+    )
+
+
+def _stretch(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
+    bands = example.image.shape[-1]
+    seeds = tf.unstack(tf.random.split(seed, 2), num=2)
+    contrast = _around_one(how.contrast, (bands,), seeds[0])
+    exposure = _around_one(how.exposure, (), seeds[1])
+    base = _base(example, bands)
+    image = (base + (example.image - base) * contrast) * exposure
+    return example._replace(image=image, level=example.level * exposure)
+
+
+def _haze(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
+    bands = example.image.shape[-1]
+    seeds = tf.unstack(tf.random.split(seed, 3), num=3)
+    strong = tf.random.stateless_uniform((), seeds[0]) < how.strong_haze_share
+    amount = tf.where(strong, how.strong_haze, how.haze)
+    # Most of it is common to the bands, a part is each band's own.
+    common = tf.random.stateless_normal((1,), seeds[1])
+    own = tf.random.stateless_normal((bands,), seeds[2])
+    haze = amount * (0.8 * common + 0.6 * own)
+    inputs = example.level.shape[0] // bands
+    return example._replace(
+        image=example.image + haze, level=example.level + tf.tile(haze, [inputs])
+    )
+
+
+def _base(example: Example, bands: int) -> tf.Tensor:
+    """The scene's first level, or zero where the scene has none."""
+    return example.level[:bands] if example.level.shape[0] else tf.zeros((bands,))
+
+
+def _around_one(amount: float, shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Factors whose logarithm is even in ``+-log(1 + amount)``."""
+    spread = tf.math.log(1.0 + amount)
+    return tf.exp(tf.random.stateless_uniform(shape, seed, -spread, spread))

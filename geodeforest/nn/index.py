@@ -1,0 +1,232 @@
+"""What a set of training records is: the format its records share, its shards and its counts.
+
+Values, and the text of ``index.json``. Needs no TensorFlow and knows nothing of records' bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import NOT_ASSESSED, ClassDef, SceneInput
+from geodeforest.errors import GeodeforestError, RecordError
+
+SCHEMA = 1
+INDEX_NAME = "index.json"
+DTYPES = ("uint8", "uint16", "int16", "int32", "float32", "float64")
+"""Stored dtypes that a record can hold: those TensorFlow decodes from raw bytes."""
+
+IGNORED = NOT_ASSESSED
+"""The class id of a pixel that training leaves out."""
+
+DEFAULT_SCALES = {
+    "uint8": BandScale(0, 255),
+    "uint16": BandScale(0, 10_000),
+    "int16": BandScale(0, 10_000),
+}
+"""Stored numbers that become 0 and 1 where none are given; other dtypes hold 0..1."""
+
+_REBUILD = "build the records again"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """What all records of a set have in common, and each record says of itself.
+
+    ``levels`` is the number of scene levels: scene inputs x bands.
+    """
+
+    dtype: str
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    classes: tuple[ClassDef, ...]
+    levels: int = 0
+
+    @property
+    def png(self) -> bool:
+        """Whether images are stored as PNG, which has 8 or 16 bits and 1, 3 or 4 bands."""
+        return self.dtype in ("uint8", "uint16") and len(self.bands) in (1, 3, 4)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image: (rows, cols, bands)."""
+        return self.height, self.width, len(self.bands)
+
+    @property
+    def class_ids(self) -> tuple[int, ...]:
+        """The ids that labels may hold besides 255."""
+        return tuple(c.id for c in self.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class SetFacts:
+    """What is true of a set and not written into its records.
+
+    ``scale`` takes stored numbers to the network's 0..1. ``scene_inputs`` are the rules
+    behind the scene levels. ``val_groups`` are meant for validation.
+    """
+
+    scale: BandScale
+    scene_inputs: tuple[SceneInput, ...] = ()
+    gsd_m: float | None = None
+    val_groups: tuple[str, ...] = ()
+
+
+def default_scale(dtype: str) -> BandScale:
+    """The scale of stored numbers about which nothing else is known."""
+    return DEFAULT_SCALES.get(dtype, BandScale(0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a set, as its index vouches for it."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over records: records per group, pixels per class id (255: ignored)."""
+
+    groups: Mapping[str, int] = field(default_factory=dict)
+    class_pixels: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIndex:
+    """All that can be known of a set without reading a record."""
+
+    format: RecordFormat
+    facts: SetFacts
+    shards: tuple[Shard, ...]
+    tally: Tally
+
+    @property
+    def records(self) -> int:
+        """Number of records in all shards."""
+        return sum(shard.records for shard in self.shards)
+
+    def fits(self, other: RecordIndex) -> bool:
+        """Whether a network can be trained on both sets at once."""
+        mine, theirs = (
+            (i.format, i.facts.scale, i.facts.scene_inputs) for i in (self, other)
+        )
+        return mine == theirs
+
+    @classmethod
+    def joined(cls, indexes: Sequence[RecordIndex]) -> RecordIndex:
+        """The index of several sets taken as one; the first tells the pixel size."""
+        groups, pixels = Counter[str](), Counter[int]()
+        for index in indexes:
+            groups.update(index.tally.groups)
+            pixels.update(index.tally.class_pixels)
+        held = {group for index in indexes for group in index.facts.val_groups}
+        return cls(
+            indexes[0].format,
+            replace(indexes[0].facts, val_groups=tuple(sorted(held))),
+            tuple(shard for index in indexes for shard in index.shards),
+            Tally(groups, pixels),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``index.json`` holds."""
+        counts = {str(i): n for i, n in sorted(self.tally.class_pixels.items())}
+        return {
+            "schema": SCHEMA,
+            **asdict(self.format),
+            **asdict(self.facts),
+            "records": self.records,
+            "shards": [asdict(shard) for shard in self.shards],
+            "class_pixels": counts,
+            "groups": dict(sorted(self.tally.groups.items())),
+        }
+
+    def to_json(self) -> str:
+        """The text of ``index.json``."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, path: object = INDEX_NAME) -> RecordIndex:
+        """Read and check the text of ``index.json``.
+
+        Raises:
+            RecordError: not JSON, another schema, or a field missing or wrong.
+        """
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(path, "is not JSON", _REBUILD) from error
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise RecordError(path, f"field `schema` is not {SCHEMA}", _REBUILD)
+        try:
+            index = _index_from(found)
+        except KeyError as error:
+            raise RecordError(path, f"field `{error.args[0]}` is missing", _REBUILD) from error
+        except (TypeError, ValueError, AttributeError, GeodeforestError) as error:
+            raise RecordError(path, f"has a wrong field ({error})", _REBUILD) from error
+        if why := _nonsense(index):
+            raise RecordError(path, why, _REBUILD)
+        return index
+
+
+def class_pixels(labels: NDArray[np.uint8]) -> dict[int, int]:
+    """Pixels per class id in labels, 255 included."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
+
+
+def _index_from(found: Mapping[str, Any]) -> RecordIndex:
+    gsd = found["gsd_m"]
+    return RecordIndex(
+        RecordFormat(
+            dtype=str(found["dtype"]),
+            height=int(found["height"]),
+            width=int(found["width"]),
+            bands=tuple(str(band) for band in found["bands"]),
+            classes=tuple(ClassDef(**c) for c in found["classes"]),
+            levels=int(found["levels"]),
+        ),
+        SetFacts(
+            scale=BandScale(**found["scale"]),
+            scene_inputs=tuple(SceneInput(**s) for s in found["scene_inputs"]),
+            gsd_m=None if gsd is None else float(gsd),
+            val_groups=tuple(str(group) for group in found["val_groups"]),
+        ),
+        tuple(
+            Shard(str(s["name"]), int(s["records"]), int(s["bytes"]), str(s["sha256"]))
+            for s in found["shards"]
+        ),
+        Tally(
+            groups={str(k): int(v) for k, v in found["groups"].items()},
+            class_pixels={int(k): int(v) for k, v in found["class_pixels"].items()},
+        ),
+    )
+
+
+def _nonsense(index: RecordIndex) -> str | None:
+    form = index.format
+    if form.dtype not in DTYPES:
+        return f"field `dtype` is {form.dtype!r}, not one of {', '.join(DTYPES)}"
+    if form.height < 1 or form.width < 1 or not form.bands or not form.classes:
+        return "describes records without pixels, bands or classes"
+    if len(set(form.class_ids)) != len(form.classes):
+        return "has two classes with one id"
+    if form.levels != len(index.facts.scene_inputs) * len(form.bands):
+        return f"has {form.levels} levels for {len(index.facts.scene_inputs)} scene inputs"
+    for shard in index.shards:
+        # A name with a path in it, of any system, would lead out of the set's directory.
+        if PureWindowsPath(shard.name).name != shard.name or shard.name in ("", ".."):
+            return f"names a shard {shard.name!r}, which is not a plain file name"
+    return None if index.shards else "names no shard"

@@ -1,0 +1,95 @@
+"""From parsed records to batches: scaled, split by group, augmented. Static shapes throughout.
+
+Knows ``tf.data`` and the record's features; neither files nor networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import NOT_ASSESSED
+from geodeforest.nn.augment import Augmentation, Example, augment
+
+CACHE_BYTES = 2 * 2**30
+SHUFFLE_RECORDS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How records become examples. ``class_ids`` are in the order of the network's outputs."""
+
+    scale: BandScale
+    class_ids: tuple[int, ...]
+    batch: int
+    seed: int
+
+
+def training_batches(
+    records: tf.data.Dataset,
+    feed: Feed,
+    augmentation: Augmentation,
+    *,
+    count: int,
+    start: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches (images, labels, levels) of ``count`` records.
+
+    The order and every augmentation follow from the seed and the number of the example,
+    so a training resumed at step ``start`` sees what it would have seen. Records of up to
+    ``CACHE_BYTES`` are held in memory, more are read again in every pass.
+    """
+    if count * _record_bytes(records) <= CACHE_BYTES:
+        records = records.cache()
+    endless = records.shuffle(min(count, SHUFFLE_RECORDS), seed=feed.seed).repeat()
+    numbered = endless.enumerate().skip(start * feed.batch)
+
+    def change(number: tf.Tensor, record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        seed = tf.stack([number, tf.constant(feed.seed, tf.int64)])
+        return tuple(augment(_example(record, feed), augmentation, seed))
+
+    changed = numbered.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return changed.batch(feed.batch, drop_remainder=True).prefetch(2)
+
+
+def validation_batches(
+    records: tf.data.Dataset, feed: Feed, groups: Sequence[str], *, count: int
+) -> tf.data.Dataset:
+    """One pass of (images, labels, levels, group numbers), every batch of the same shape.
+
+    The last batch is filled up with examples whose labels are all ignored.
+    """
+    names = tf.constant(list(groups))
+
+    def numbered(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        number = tf.argmax(tf.cast(names == record["group"], tf.int32), output_type=tf.int32)
+        return (*_example(record, feed), number)
+
+    def blank(image: tf.Tensor, labels: tf.Tensor, level: tf.Tensor, number: tf.Tensor) -> tuple[
+        tf.Tensor, ...
+    ]:
+        return image, tf.fill(labels.shape, tf.cast(NOT_ASSESSED, labels.dtype)), level, number
+
+    examples = records.map(numbered, num_parallel_calls=tf.data.AUTOTUNE)
+    missing = -count % feed.batch
+    filled = examples.concatenate(examples.repeat().take(missing).map(blank))
+    return filled.batch(feed.batch, drop_remainder=True).prefetch(2)
+
+
+def _example(record: dict[str, tf.Tensor], feed: Feed) -> Example:
+    stored = tf.cast(record["image"], tf.float32)
+    image = tf.clip_by_value((stored - feed.scale.low) / (feed.scale.high - feed.scale.low), 0, 1)
+    table = [NOT_ASSESSED] * 256
+    for index, class_id in enumerate(feed.class_ids):
+        table[class_id] = index
+    labels = tf.gather(tf.constant(table, tf.uint8), tf.cast(record["labels"], tf.int32))
+    labels = tf.where(record["valid"], labels, tf.constant(NOT_ASSESSED, tf.uint8))
+    return Example(image, labels, record["scene_level"])
+
+
+def _record_bytes(records: tf.data.Dataset) -> int:
+    image = records.element_spec["image"]
+    return int(image.shape.num_elements() * image.dtype.size)

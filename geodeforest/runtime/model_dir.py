@@ -1,0 +1,168 @@
+"""Where models live and whether their files are what their spec says. Loads no network.
+
+A model directory holds ``model.json`` and the files it names with sha256 and size. Other
+files are never read, and nothing in it is ever unpickled or run as code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+from geodeforest.core.spec import ModelSpec
+from geodeforest.errors import ModelError, SpecError, WeightsError
+
+DEFAULT_MODEL = "amazon-s2-rgb"
+SPEC_FILE = "model.json"
+ONNX_FILE = "model.onnx"
+WEIGHTS_FILE = "model.weights.h5"
+
+_BUILTIN = Path(__file__).parent.parent / "models"
+_SPEC_LIMIT_BYTES = 4 * 2**20
+_FILE_LIMIT_BYTES = 2**30
+_CHIP_LIMIT = 8192
+_MULTIPLE_LIMIT = 512
+_MAGIC = {
+    b"\x80": "a pickle",
+    b"PK": "a zip or .keras archive",
+    b"\x89HDF": "HDF5 weights",
+    b"version https://git-lfs": "a Git LFS pointer, run git lfs pull",
+}
+
+
+def builtin_names() -> list[str]:
+    """The names of the models that come with the package, sorted."""
+    return sorted(found.parent.name for found in _BUILTIN.glob(f"*/{SPEC_FILE}"))
+
+
+def model_directory(model: str | PathLike[str] | None = None) -> Path:
+    """The directory of a built-in model's name or a path; None is the default model.
+
+    A built-in name wins over a directory of the same name; write ``./name`` for that one.
+
+    Raises:
+        ModelError: neither a built-in model nor a directory.
+    """
+    wanted = DEFAULT_MODEL if model is None else model
+    if isinstance(wanted, str) and wanted in builtin_names():
+        return _BUILTIN / wanted
+    directory = Path(wanted)
+    if model is not None and directory.is_dir():
+        return directory
+    if directory.is_file():
+        why = f"not a model directory (found: {_kind(directory)})"
+        raise ModelError(wanted, why, f"name the directory that holds {SPEC_FILE}")
+    known = ", ".join(builtin_names()) or "none"
+    raise ModelError(
+        wanted, "there is no such model", f"name a model directory or a built-in model ({known})"
+    )
+
+
+def _kind(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+    except OSError:
+        return "an unreadable file"
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "a file")
+
+
+def read_spec(directory: Path) -> ModelSpec:
+    """Read and check ``model.json``.
+
+    Raises:
+        SpecError: not JSON, a field missing or wrong, or a size out of bounds.
+        ModelError: missing, too large or unreadable.
+    """
+    path = directory / SPEC_FILE
+    content = _read(path, _SPEC_LIMIT_BYTES)
+    try:
+        spec = ModelSpec.from_json(content.decode("utf-8"))
+        _check_bounds(spec)
+        return spec
+    except SpecError as error:
+        why = str(error.why).removeprefix(f"field `{error.field}` ")
+        raise SpecError(error.field, why, path) from error
+    except (UnicodeDecodeError, RecursionError, OverflowError) as error:
+        why = f"the text is not a spec ({type(error).__name__})"
+        raise ModelError(path, why, "export the model again") from error
+
+
+def _check_bounds(spec: ModelSpec) -> None:
+    """Bounds that keep a hostile spec from asking for absurd memory or garbling a terminal."""
+    if spec.multiple > _MULTIPLE_LIMIT:
+        raise SpecError("architecture", f"has a multiple of more than {_MULTIPLE_LIMIT} px")
+    if spec.chip > _CHIP_LIMIT:
+        raise SpecError("chip", f"is {spec.chip}, more than {_CHIP_LIMIT} px")
+    _check_words("name", [spec.name])
+    _check_words("version", [spec.version])
+    _check_words("bands", spec.bands)
+    _check_words("classes", [c.name for c in spec.classes])
+    _check_words("scene_inputs", [i.name for i in spec.scene_inputs])
+    for scale in spec.scale.values():
+        for number in (scale.low, scale.high):
+            if not (isinstance(number, int | float) and math.isfinite(number)):
+                raise SpecError("scale", f"has {number!r}, not a finite number")
+
+
+def _check_words(field: str, words: Iterable[str]) -> None:
+    for word in words:
+        if not (0 < len(word) <= 255 and word.isprintable()):
+            raise SpecError(field, f"has {word[:40]!r}, not 1 to 255 printable characters")
+
+
+def verify_files(directory: Path, spec: ModelSpec) -> None:
+    """Compare every file that the spec names with its sha256 and size.
+
+    Raises:
+        WeightsError: a file is missing, differs, has a name that is a path, or the network
+            (``model.onnx``, ``model.weights.h5``) is there without being named.
+    """
+    for name in spec.files:
+        read_verified(directory, spec, name)
+    for name in (ONNX_FILE, WEIGHTS_FILE):
+        if name not in spec.files and (directory / name).exists():
+            raise WeightsError(
+                directory / name, f"{SPEC_FILE} does not vouch for it", "export the model again"
+            )
+
+
+def read_verified(directory: Path, spec: ModelSpec, name: str) -> bytes:
+    """The content of one file that the spec names, once its sha256 and size are right.
+
+    Raises:
+        WeightsError: not named in the spec, missing, or not the file the spec means.
+    """
+    remedy = "get the model directory again, whole"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise WeightsError(directory / SPEC_FILE, f"it names the file {name!r}", remedy)
+    path, vouched = directory / name, spec.files.get(name)
+    if vouched is None:
+        raise WeightsError(directory / SPEC_FILE, f"it does not name {name}", remedy)
+    try:
+        content = _read(path, _FILE_LIMIT_BYTES)
+    except ModelError as error:
+        raise WeightsError(path, error.why, remedy) from error
+    found = hashlib.sha256(content).hexdigest()
+    if len(content) != vouched.bytes or found != vouched.sha256:
+        why = f"its sha256 starts with {found[:12]}, not with {str(vouched.sha256)[:12]!r}"
+        raise WeightsError(path, f"{why} as {SPEC_FILE} says", remedy)
+    return content
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelError(path, "not a regular file", "name a model directory")
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except OSError as error:
+        why = f"it cannot be read ({error.strerror})"
+        raise ModelError(path, why, "check the model directory") from error
+    if len(content) > limit_bytes:
+        raise ModelError(path, f"it has more than {limit_bytes:,} bytes", "export the model again")
+    return content

@@ -1,0 +1,5 @@
+"""TensorFlow stays quiet and small in tests."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,101 @@
+"""Augmentation moves image, labels and levels together."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from geodeforest.errors import OptionError
+from geodeforest.nn.augment import NONE, Augmentation, Example, Recolour, augment
+
+SEEDS = [tf.constant([n, 7], tf.int64) for n in range(12)]
+
+
+@pytest.fixture
+def example():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, (32, 32)).astype(np.uint8)
+    labels[3, 5] = 255
+    image = rng.random((32, 32, 3)).astype(np.float32) * 0.5 + 0.1
+    image[..., 0] = labels  # so that a label can be read off its pixel
+    return Example(tf.constant(image), tf.constant(labels), tf.constant([0.1, 0.1, 0.1]))
+
+
+def test_nothing_asked_changes_nothing(example):
+    same = augment(example, NONE, SEEDS[0])
+    for before, after in zip(example, same, strict=True):
+        assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_labels_turn_and_crop_with_their_pixels(example, seed):
+    changed = augment(example, Augmentation(crop=16), seed)
+    assert changed.image.shape == (16, 16, 3)
+    assert np.array_equal(changed.image[..., 0], tf.cast(changed.labels, tf.float32))
+
+
+def test_all_eight_symmetries_occur(example):
+    seen = {
+        augment(example, Augmentation(), tf.constant([n, 0], tf.int64)).labels.numpy().tobytes()
+        for n in range(80)
+    }
+    assert len(seen) == 8
+
+
+def test_the_same_seed_gives_the_same_example(example):
+    how = Augmentation(crop=16, haze=0.1, exposure=0.3, contrast=0.2, level_error=0.02)
+    first, second = augment(example, how, SEEDS[3]), augment(example, how, SEEDS[3])
+    other = augment(example, how, SEEDS[4])
+    assert np.array_equal(first.image, second.image)
+    assert not np.array_equal(first.image, other.image)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_haze_adds_to_pixels_and_level_alike(example, seed):
+    hazy = augment(example, Augmentation(turn=False, haze=0.2), seed)
+    above = hazy.image - hazy.level
+    assert np.allclose(above, example.image - example.level, atol=1e-6)
+    assert not np.allclose(hazy.image, example.image)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_exposure_multiplies_pixels_and_level_alike(example, seed):
+    exposed = augment(example, Augmentation(turn=False, exposure=0.5), seed)
+    factor = exposed.level[0] / example.level[0]
+    assert 1 / 1.5 - 1e-6 <= factor <= 1.5 + 1e-6
+    assert np.allclose(exposed.image, example.image * factor, atol=1e-6)
+
+
+def test_level_error_moves_the_level_alone(example):
+    moved = augment(example, Augmentation(turn=False, level_error=0.05), SEEDS[0])
+    assert np.array_equal(moved.image, example.image)
+    assert not np.allclose(moved.level, example.level)
+
+
+def test_recolouring_touches_only_its_class_and_keeps_the_dark_level(example):
+    rule = Recolour(class_index=1, low=(0.5,) * 3, high=(0.5,) * 3, share=1.0)
+    changed = augment(example, Augmentation(turn=False, recolour=rule), SEEDS[0])
+    cleared = example.labels.numpy() == 1
+    before, after = example.image.numpy(), changed.image.numpy()
+    assert np.array_equal(after[~cleared], before[~cleared])
+    assert np.allclose(after[cleared], 0.1 + (before[cleared] - 0.1) * 0.5, atol=1e-6)
+
+
+def test_recolouring_a_share_leaves_some_fields_alone(example):
+    rule = Recolour(class_index=1, low=(0.2,) * 3, high=(0.4,) * 3, share=0.5)
+    shares = []
+    for seed in SEEDS:
+        changed = augment(example, Augmentation(turn=False, recolour=rule), seed)
+        cleared = example.labels.numpy() == 1
+        moved = (changed.image.numpy() != example.image.numpy()).any(axis=-1)[cleared]
+        shares.append(moved.mean())
+    assert 0.3 < np.mean(shares) < 0.7
+
+
+def test_a_crop_larger_than_the_record_is_refused(example):
+    with pytest.raises(OptionError, match="crop 64"):
+        augment(example, Augmentation(crop=64), SEEDS[0])
+
+
+def test_negative_amounts_are_refused():
+    with pytest.raises(OptionError, match="negative"):
+        Augmentation(haze=-0.1)
