@@ -1,0 +1,67 @@
+"""``geodeforest chip``: cut a scene into georeferenced chips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from geodeforest.cli import emit, one_line, options
+
+
+@click.command(name="chip")
+@click.argument("scene", metavar="SCENE", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="New directory for the chips.",
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labels of the scene, raster or polygons: cut into label chips too.",
+)
+@click.option(
+    "--chip",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    metavar="PX",
+    help="Side of a chip, in pixels; at the edge of a small scene it is less.",
+)
+@click.option(
+    "--overlap",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="PX",
+    help="Pixels that neighbouring chips share.",
+)
+@options.overwrite
+@options.json
+@options.debug
+def command(
+    scene: Path,
+    output: Path,
+    labels: Path | None,
+    chip: int,
+    overlap: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Cut SCENE into georeferenced GeoTIFF chips."""
+    from geodeforest.workflows.cut_chips import cut_chips
+
+    report = cut_chips(
+        scene, output, chip=chip, overlap=overlap, labels=labels, overwrite=overwrite
+    )
+    if as_json:
+        emit(json.dumps(report.to_dict()))
+        return
+    with_labels = " with labels" if report.label_chips else ""
+    emit(one_line(f"{report.chips} chips{with_labels} of {report.scene} -> {report.directory}"))

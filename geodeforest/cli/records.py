@@ -1,0 +1,186 @@
+"""``geodeforest records``: build, describe and verify training records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geodeforest.cli import emit, options, progress
+
+if TYPE_CHECKING:
+    from geodeforest.core.spec import SceneInput
+    from geodeforest.nn.index import RecordIndex
+
+
+def _class_id(name: str) -> int:
+    from geodeforest.workflows.build_records import class_id
+
+    try:
+        return class_id(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _parse_class_map(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> dict[int | str, int] | None:
+    if text is None:
+        return None
+    entries = [entry.rpartition("=") for entry in text.split(",")]
+    if any(not value.strip() or not sign for value, sign, _ in entries):
+        raise click.BadParameter(f"{text!r} is not like 1=forest,2=deforestation")
+    return {value.strip(): _class_id(name) for value, _, name in entries}
+
+
+def _parse_class(_: click.Context, __: click.Parameter, name: str | None) -> int | None:
+    return None if name is None else _class_id(name)
+
+
+def _parse_scene_inputs(
+    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
+) -> tuple[SceneInput, ...]:
+    if not texts:
+        return ()
+    from geodeforest.core.spec import SceneInput
+    from geodeforest.errors import SpecError
+
+    try:
+        pairs = [text.rpartition(":") for text in texts]
+        return tuple(SceneInput(name, float(number)) for name, _, number in pairs)
+    except (ValueError, SpecError):
+        raise click.BadParameter(f"{', '.join(texts)} is not like dark:2") from None
+
+
+@click.group()
+def command() -> None:
+    """Build, describe and verify training records."""
+
+
+@command.command()
+@click.argument("pairs", nargs=-1, required=True, metavar="SCENE LABELS ...")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="Directory to write the shards and index.json to.",
+)
+@click.option(
+    "--label-field", metavar="NAME", help="Attribute of label polygons that holds the class."
+)
+@click.option(
+    "--class-map", metavar="VALUE=CLASS,...", callback=_parse_class_map,
+    help="Classes of the values in the labels: forest, deforestation, other or ignore. "
+    "[default: 0 forest, 1 deforestation, 2 other, or these names]",
+)
+@click.option(
+    "--background", metavar="CLASS", callback=_parse_class,
+    help="Class of what no label polygon covers. [default: ignored in training]",
+)
+@click.option(
+    "--chip", type=click.IntRange(min=1), default=512, show_default=True, metavar="PX",
+    help="Side of a record's image in pixels.",
+)
+@click.option(
+    "--overlap", type=click.IntRange(min=0), default=0, show_default=True, metavar="PX",
+    help="Pixels that neighbouring chips share.",
+)
+@click.option(
+    "--val-group", "val_groups", multiple=True, metavar="GROUP",
+    help="Scene (file name without extension) meant for validation; repeatable.",
+)
+@click.option(
+    "--shards", type=click.IntRange(min=1), default=4, show_default=True, metavar="N",
+    help="Files to deal the records to; at least one per training replica.",
+)
+@click.option(
+    "--scene-input", "scene_inputs", multiple=True, metavar="NAME:PERCENTILE",
+    callback=_parse_scene_inputs,
+    help="Level of the whole scene to store with each record, such as dark:2; repeatable.",
+)
+@options.scale
+@options.bands
+@options.overwrite
+@options.quiet
+@options.progress
+@options.json
+@options.debug
+def build(pairs: tuple[str, ...], output: Path, as_json: bool, **chosen: Any) -> None:
+    """Cut scenes and their labels into TFRecord shards.
+
+    SCENE and LABELS come in pairs. Labels are a raster on the scene's grid (GeoTIFF, PNG)
+    or polygons in any CRS.
+
+    Needs: pip install "geodeforest[train]"
+    """
+    if len(pairs) % 2:
+        raise click.UsageError(f"{pairs[-1]} has no labels: give SCENE LABELS in pairs")
+    from geodeforest.core.pixels import BandScale
+    from geodeforest.workflows.build_records import BuildOptions, build_records
+
+    quiet, show, scale = chosen.pop("quiet"), chosen.pop("progress"), chosen.pop("scale")
+    settings = BuildOptions(scale=None if scale is None else BandScale(*scale), **chosen)
+    with progress("records", show=show, quiet=quiet) as bar:
+        index = build_records(
+            list(zip(pairs[::2], pairs[1::2], strict=True)), output, settings, bar
+        )
+    _tell(index, f"-> {output}", as_json=as_json, quiet=quiet)
+
+
+@command.command()
+@click.argument("shards", nargs=-1, required=True)
+@options.json
+@options.debug
+def info(shards: tuple[str, ...], as_json: bool) -> None:
+    """Describe SHARDS: a directory with index.json, or files."""
+    from geodeforest.workflows.check_records import describe_records
+
+    index = describe_records(shards)
+    emit(json.dumps(index.to_dict()) if as_json else "\n".join(_lines(index)))
+
+
+@command.command()
+@click.argument("shards", nargs=-1, required=True)
+@options.quiet
+@options.json
+@options.debug
+def verify(shards: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+    """Check SHARDS to the last pixel: hashes, framing, keys, shapes, class ids, counts."""
+    from geodeforest.workflows.check_records import check_records
+
+    _tell(check_records(shards), "all whole", as_json=as_json, quiet=quiet)
+
+
+def _tell(index: RecordIndex, end: str, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        emit(json.dumps(index.to_dict()))
+    elif not quiet:
+        emit(f"{_size(index)}, {end}")
+
+
+def _size(index: RecordIndex) -> str:
+    megabytes = sum(shard.bytes for shard in index.shards) / 1e6
+    records, shards = index.records, len(index.shards)
+    return (
+        f"{records} record{'s' * (records != 1)} in {shards} shard{'s' * (shards != 1)}, "
+        f"{megabytes:.1f} MB"
+    )
+
+
+def _lines(index: RecordIndex) -> list[str]:
+    form, facts, tally = index.format, index.facts, index.tally
+    names = {c.id: c.name for c in form.classes} | {255: "ignored"}
+    pixels = sum(tally.class_pixels.values())
+    shares = [f"{names[i]} {n / pixels:.1%}" for i, n in sorted(tally.class_pixels.items())]
+    held = ", ".join(facts.val_groups) or "none"
+    inputs = [f"{s.name} (percentile {s.percentile:g})" for s in facts.scene_inputs]
+    gsd = "unknown" if facts.gsd_m is None else f"{facts.gsd_m:.3g} m"
+    return [
+        _size(index),
+        f"images        {form.height} x {form.width} px, {form.dtype}: {', '.join(form.bands)}",
+        f"pixel size    {gsd}",
+        f"scale         {facts.scale.low:g} to {facts.scale.high:g}",
+        f"classes       {', '.join(shares)}",
+        f"scene inputs  {', '.join(inputs) or ('unknown' if form.levels else 'none')}",
+        f"groups        {len(tally.groups)}, for validation: {held}",
+    ]

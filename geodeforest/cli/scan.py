@@ -1,0 +1,138 @@
+"""``geodeforest scan``: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geodeforest.cli import emit, options, progress
+
+if TYPE_CHECKING:
+    from geodeforest.workflows.scan_report import ScanReport
+    from geodeforest.workflows.scan_scene import Targets
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(name="scan")
+@click.argument("scenes", metavar="SCENE...", type=_PATH, nargs=-1, required=True)
+@click.option(
+    "-o", "--output", "outputs", type=_PATH, multiple=True, metavar="PATH",
+    help="Polygons; the format by extension: .geojson or .gpkg; repeatable. "
+    "[default: <scene>_deforestation.geojson here]",
+)
+@click.option("--classes", type=_PATH, metavar="PATH.tif", help="Class map, 255 = not assessed.")
+@click.option(
+    "--scores", type=_PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
+)
+@click.option("--report", type=_PATH, metavar="PATH.json", help="Run record.")
+@click.option(
+    "-m", "--model", metavar="NAME|DIR", help="Built-in model or a model directory. "
+    "[default: the built-in model]",
+)
+@click.option(
+    "--engine", type=click.Choice(["onnx", "tensorflow"]), default="onnx", show_default=True,
+    help="What runs the model.",
+)
+@options.bands
+@options.scale
+@click.option(
+    "--threshold", type=click.FloatRange(min=0, max=1, min_open=True), metavar="FLOAT",
+    help="Score from which a pixel is deforestation. [default: the model's]",
+)
+@click.option(
+    "--min-area", type=click.FloatRange(min=0), default=0.5, show_default=True, metavar="HA",
+    help="Drop polygons under this many hectares, judged whole; 0 keeps all.",
+)
+@options.chip
+@options.overlap
+@options.overwrite
+@options.threads
+@options.memory
+@options.quiet
+@options.progress
+@options.json
+@options.debug
+def command(
+    scenes: tuple[Path, ...],
+    outputs: tuple[Path, ...],
+    model: str | None,
+    engine: Any,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Find deforestation in each SCENE and write it as polygons.
+
+    With several scenes every output path must contain {scene}, which stands for the
+    scene's file name without its ending.
+    """
+    from geodeforest.core.options import ScanOptions
+    from geodeforest.core.pixels import BandScale
+    from geodeforest.workflows.load_model import load_model
+    from geodeforest.workflows.scan_scene import Targets, scan_to
+
+    quiet, show = chosen.pop("quiet"), chosen.pop("progress")
+    files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
+    scale = chosen.pop("scale")
+    settings = ScanOptions(scale=None if scale is None else BandScale(*scale), **chosen)
+    pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
+    targets = _targets(scenes, pattern)
+    predictor = load_model(model, engine)
+    for scene, files_of_scene in zip(scenes, targets, strict=True):
+        with progress(scene.name, show=show, quiet=quiet) as bar:
+            report = scan_to(scene, files_of_scene, settings, predictor, bar)
+        if as_json:
+            emit(json.dumps(report.to_dict()))
+        elif not quiet:
+            emit(_summary(report, files_of_scene))
+        if not quiet:
+            click.echo(f"geodeforest: note: {report.record['notes'][0]}", err=True)
+
+
+def _targets(scenes: tuple[Path, ...], pattern: Targets) -> list[Targets]:
+    """Each scene's output paths.
+
+    Raises:
+        OptionError: two scenes would write the same file.
+    """
+    from geodeforest.errors import OptionError
+
+    made = [
+        replace(
+            pattern,
+            polygons=tuple(_named(path, scene) for path in pattern.polygons),
+            classes=_named(pattern.classes, scene),
+            scores=_named(pattern.scores, scene),
+            report=_named(pattern.report, scene),
+        )
+        for scene in scenes
+    ]
+    seen: set[Path] = set()
+    for targets in made:
+        for path in targets.paths():
+            if path in seen:
+                raise OptionError(
+                    f"{path}: more than one scene would be written to it; "
+                    "put {scene} into the output path"
+                )
+            seen.add(path)
+    return made
+
+
+def _named(path: Any, scene: Path) -> Any:
+    return None if path is None else Path(str(path).replace("{scene}", scene.stem))
+
+
+def _summary(report: ScanReport, targets: Targets) -> str:
+    share = report.assessed_px / report.scene_px
+    files = ", ".join(str(path) for path in targets.polygons)
+    noun = "polygon" if report.polygon_count == 1 else "polygons"
+    return (
+        f"{report.polygon_count} {noun}, {report.deforested_ha:,.1f} ha; "
+        f"{share:.1%} of the scene assessed -> {files}"
+    )
+

@@ -1,0 +1,1 @@
+"""Wiring: open, check, call the pure parts, commit the outputs, return a report."""

@@ -1,0 +1,294 @@
+"""Scenes and their labels become a set of training records.
+
+Knows the order of things: check everything that can be wrong, then cut chips and write.
+Labels are read twice, so that an unknown class stops the work before it begins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.grid import ChipGrid, Window
+from geodeforest.core.levels import scene_levels
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.ports import Progress
+from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
+from geodeforest.errors import LabelMismatch, OptionError, RecordError
+from geodeforest.geo.bands import SPECTRAL, Band, canonical
+from geodeforest.geo.labels import IGNORED, LabelRule, Labels, open_labels
+from geodeforest.geo.profile import SceneProfile, shifted
+from geodeforest.geo.scene import Scene, open_scene
+from geodeforest.workflows.extras import need_training
+
+if TYPE_CHECKING:
+    from geodeforest.nn.example import Record
+    from geodeforest.nn.index import RecordFormat, RecordIndex, SetFacts
+
+Pair: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
+"""A scene and its labels."""
+
+_SAME_GSD = 1.25
+"""Scenes whose pixels differ by more than this factor do not look alike to a network."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a caller may choose.
+
+    ``class_map``, ``label_field``, ``background`` and ``crop`` are those of ``LabelRule``.
+    ``groups`` names what must stay on one side of a split, one per pair; None takes each
+    scene's file name. ``val_groups`` are meant for validation. ``scale`` None is the
+    dtype's default. ``bands`` are indices from 1 or descriptions. ``band_names`` is what the
+    records and their models call the bands, by which they are also found.
+    """
+
+    chip: int = 512
+    overlap: int = 0
+    class_map: Mapping[int | str, int] | None = None
+    label_field: str | None = None
+    background: int | None = None
+    crop: bool = False
+    classes: tuple[ClassDef, ...] = CLASSES
+    groups: tuple[str, ...] | None = None
+    val_groups: tuple[str, ...] = ()
+    shards: int = 4
+    scene_inputs: tuple[SceneInput, ...] = ()
+    scale: BandScale | None = None
+    bands: tuple[int | str, ...] | None = None
+    band_names: tuple[str, ...] | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        ChipGrid(1, 1, self.chip, self.overlap)  # refuses sizes that make no grid
+        if self.shards < 1:
+            raise OptionError(f"{self.shards} shards: records need at least one")
+        _ = self.rule  # refuses unknown class ids
+
+    @property
+    def rule(self) -> LabelRule:
+        """How label values become class ids."""
+        return LabelRule(
+            self.classes, self.class_map, self.label_field, self.background, self.crop
+        )
+
+
+def build_records(
+    pairs: Sequence[Pair],
+    output: str | os.PathLike[str],
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> RecordIndex:
+    """Cut scenes and labels into chips and write them as shards with an index.
+
+    Chips that reach beyond a scene are padded, the image by reflection; padding and
+    pixels that were not observed are invalid and ignored. Chips without a single labelled
+    pixel are left out.
+
+    Raises:
+        OptionError: no pair, or groups that do not fit the pairs.
+        MissingExtra: TensorFlow is not installed.
+        SceneError: a scene or its labels cannot be used.
+        RecordError: scenes differ in dtype or bands, or nothing is labelled.
+        OutputError: the directory exists or cannot be written.
+    """
+    options = options or BuildOptions()
+    directory = Path(output)
+    groups = _groups(pairs, options)
+    need_training("writing training records")
+    from geodeforest.nn.shards import ShardWriter, refuse_output
+
+    refuse_output(directory, overwrite=options.overwrite)
+    scenes, classes = _inspect(pairs, options)
+    form, facts = _describe(scenes, classes, options)
+    total = sum(len(_grid(scene.profile, options)) for scene in scenes)
+    with ShardWriter(
+        directory, form, shards=options.shards, overwrite=options.overwrite
+    ) as writer:
+        done = 0
+        for pair, group in zip(pairs, groups, strict=True):
+            for record in _chips(pair, group, facts, options):
+                if (record.labels != IGNORED).any():
+                    writer.add(record)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        return writer.commit(facts)
+
+
+def class_id(name: str, classes: Sequence[ClassDef] = CLASSES) -> int:
+    """The id of a class given by name or id; 255 for ``ignore``.
+
+    Raises:
+        OptionError: there is no such class.
+    """
+    ids = {"ignore": IGNORED, str(IGNORED): IGNORED}
+    for known in classes:
+        ids |= {known.name.casefold(): known.id, str(known.id): known.id}
+    if (word := name.strip().casefold()) not in ids:
+        listed = ", ".join(known.name for known in classes)
+        raise OptionError(f"{name!r} is not a class; choose one of {listed} or ignore")
+    return ids[word]
+
+
+def _groups(pairs: Sequence[Pair], options: BuildOptions) -> tuple[str, ...]:
+    if not pairs:
+        raise OptionError("no scene was given; records need pairs of a scene and its labels")
+    groups = options.groups or tuple(Path(scene).stem for scene, _ in pairs)
+    if len(groups) != len(pairs):
+        raise OptionError(f"{len(groups)} groups for {len(pairs)} scenes: give one per scene")
+    if unknown := sorted(set(options.val_groups) - set(groups)):
+        have = ", ".join(sorted(set(groups)))
+        raise OptionError(f"there is no group {unknown[0]!r} to validate on; groups: {have}")
+    return groups
+
+
+@contextmanager
+def _opened(pair: Pair, options: BuildOptions) -> Iterator[tuple[Scene, Labels]]:
+    scene_path, labels_path = pair
+    with ExitStack() as stack:
+        scene = stack.enter_context(
+            open_scene(
+                scene_path, bands=options.bands, wanted=options.band_names, georeferenced=False
+            )
+        )
+        labels = stack.enter_context(open_labels(labels_path, scene.profile, options.rule))
+        yield scene, labels
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a scene after it was inspected."""
+
+    profile: SceneProfile
+    bands: tuple[Band, ...]
+
+
+def _inspect(
+    pairs: Sequence[Pair], options: BuildOptions
+) -> tuple[list[_Seen], tuple[ClassDef, ...]]:
+    """Open every pair once: what the scenes are, and the classes of the set."""
+    scenes, pixels = [], Counter[int]()
+    for pair in pairs:
+        with _opened(pair, options) as (scene, labels):
+            scenes.append(_Seen(scene.profile, scene.bands))
+            pixels.update(labels.count())
+    if not set(pixels) - {IGNORED}:
+        why = "no pixel is labelled"
+        raise LabelMismatch(pairs[0][1], why, "check --class-map and where the polygons lie")
+    named = set(pixels) if options.class_map is None else set(options.class_map.values())
+    named |= set() if options.background is None else {options.background}
+    return scenes, tuple(c for c in options.classes if c.id in named)
+
+
+def _describe(
+    scenes: Sequence[_Seen], classes: tuple[ClassDef, ...], options: BuildOptions
+) -> tuple[RecordFormat, SetFacts]:
+    from geodeforest.nn.index import DTYPES, RecordFormat, SetFacts, default_scale
+
+    first = scenes[0].profile
+    if first.dtype not in DTYPES:
+        why = f"stores {first.dtype}, and records hold {', '.join(DTYPES)}"
+        raise RecordError(first.path, why, "convert the scene first")
+    for other in (scene.profile for scene in scenes):
+        if other.dtype != first.dtype:
+            why = f"stores {other.dtype} and {first.name} {first.dtype}"
+            raise RecordError(other.path, why, "convert one of them: a set has one data type")
+    bands = _band_names(scenes, options)
+    levels = len(options.scene_inputs) * len(bands)
+    return (
+        RecordFormat(first.dtype, options.chip, options.chip, bands, classes, levels),
+        SetFacts(
+            scale=options.scale or default_scale(first.dtype),
+            scene_inputs=options.scene_inputs,
+            gsd_m=_common_gsd([scene.profile for scene in scenes]),
+            val_groups=options.val_groups,
+        ),
+    )
+
+
+def _common_gsd(profiles: Sequence[SceneProfile]) -> float | None:
+    """The median ground sample distance in metres, None where no scene tells."""
+    known = [(profile.gsd_m, profile) for profile in profiles if profile.gsd_m is not None]
+    if not known:
+        return None
+    (low, fine), (high, coarse) = (pick(known, key=lambda k: k[0]) for pick in (min, max))
+    if high > _SAME_GSD * low:
+        why = f"has {high:.3g} m pixels and {fine.name} {low:.3g} m"
+        raise RecordError(coarse.path, why, "warp one of them to the other's pixel size")
+    return float(np.median([gsd_m for gsd_m, _ in known]))
+
+
+def _band_names(scenes: Sequence[_Seen], options: BuildOptions) -> tuple[str, ...]:
+    """The names of the set's bands, which must mean the same in every scene."""
+    names = [options.band_names or tuple(map(_meaning, scene.bands)) for scene in scenes]
+    for scene, found in zip(scenes, names, strict=True):
+        if found != names[0] or len(found) != len(scene.bands):
+            why = f"has bands {', '.join(found)}, and the set {', '.join(names[0])}"
+            raise RecordError(scene.profile.path, why, "choose the same ones with --bands")
+    return names[0]
+
+
+def _meaning(band: Band) -> str:
+    # Writers put anything into descriptions, so only those that name a spectral band count
+    # for more than the colour.
+    word = canonical(band.description or "")
+    return word if word in SPECTRAL else replace(band, description=None).name
+
+
+def _chips(
+    pair: Pair, group: str, facts: SetFacts, options: BuildOptions
+) -> Iterator[Record]:
+    with _opened(pair, options) as (scene, labels):
+        levels = _levels(scene, facts)
+        for window in _grid(scene.profile, options):
+            yield replace(_chip(scene, labels, window), group=group, scene_level=levels)
+
+
+def _grid(profile: SceneProfile, options: BuildOptions) -> ChipGrid:
+    return ChipGrid(profile.height, profile.width, options.chip, options.overlap)
+
+
+def _levels(scene: Scene, facts: SetFacts) -> NDArray[np.float32]:
+    levels = scene_levels(scene.read, scene.height, scene.width, facts.scale, facts.scene_inputs)
+    if levels is None:
+        why = "has no valid pixel in the sample for its scene level"
+        raise RecordError(scene.profile.path, why, "leave the scene out")
+    return levels.ravel()
+
+
+def _chip(scene: Scene, labels: Labels, window: Window) -> Record:
+    """The record of one window, without a group or levels yet."""
+    from geodeforest.nn.example import Record
+
+    inside = window.within(scene.height, scene.width)
+    pixels = scene.read(inside)
+    beyond = ((0, window.height - inside.height), (0, window.width - inside.width))
+    # What was not observed is zero in the image: nodata values stay in the scene's file.
+    image = np.where(pixels.valid, pixels.values, pixels.values.dtype.type(0)).transpose(1, 2, 0)
+    truth = np.where(pixels.valid, labels.read(inside), np.uint8(IGNORED))
+    profile = scene.profile
+    transform: Any = shifted(profile.transform, window.row, window.col)
+    return Record(
+        image=np.pad(image, (*beyond, (0, 0)), mode="reflect"),
+        labels=np.pad(truth, beyond, constant_values=IGNORED),
+        valid=np.pad(pixels.valid, beyond, constant_values=False),
+        scene=profile.name,
+        group="",
+        crs="" if profile.crs is None else _crs_text(profile.crs),
+        transform=tuple(float(number) for number in tuple(transform)[:6]),
+        scene_level=np.zeros(0, np.float32),
+    )
+
+
+def _crs_text(crs: Any) -> str:
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else str(crs.to_wkt())

@@ -1,0 +1,46 @@
+"""Packages outside the core installation, and the one sentence when they are missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+from geodeforest.errors import MissingExtra
+
+
+def need_training(what: str) -> None:
+    """Make sure that TensorFlow is there, and load it without its notes about its build.
+
+    Raises:
+        MissingExtra: it is not installed; ``what`` needs it.
+    """
+    if sys.modules.get("tensorflow") is not None:
+        return
+    if find_spec("tensorflow") is None:
+        raise MissingExtra(what, "train")
+    # Its errors reach the user as ours, in one line; the rest is no business of his.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_stderr():
+        import_module("tensorflow")
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    # The lines come from C++ before any setting is read, so the descriptor itself is turned.
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nothing will be seen anyway
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,152 @@
+"""What a scan found, as values and as the run record."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geodeforest.core.grid import Window
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.errors import OptionError
+
+if TYPE_CHECKING:
+    import geopandas
+    import numpy as np
+    from numpy.typing import NDArray
+
+NO_BASELINE = "non-forest on one date, no baseline"
+NOT_ADJUSTED = "mapped area, not an error-adjusted estimate"
+
+
+class Scratch:
+    """A folder for rasters that nobody named; it goes with the report that reads them."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="geodeforest-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassArea:
+    """Pixels of a class in the class map, and their geodesic area in hectares."""
+
+    id: int
+    name: str
+    px: int
+    ha: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanReport:
+    """The outcome of one scan.
+
+    ``assessed_px + not_assessed_px + outside_px`` is the scene. Hectares are geodesic, on
+    the WGS 84 ellipsoid. ``deforested_ha`` is the area of the reported polygons, of which
+    ``polygon_count`` were written and ``dropped_count`` were under the minimum area.
+    ``record`` holds what else the run record says: scene, model, options.
+    """
+
+    scene: str
+    model: str
+    scene_px: int
+    assessed_px: int
+    not_assessed_px: int
+    assessed_ha: float
+    not_assessed_ha: float
+    deforested_ha: float
+    polygon_count: int
+    dropped_count: int
+    classes: Sequence[ClassArea]
+    outputs: Mapping[str, str | Sequence[str]]
+    seconds: float
+    record: Mapping[str, Any] = field(default_factory=dict)
+    outside_px: int = 0
+    _frame: geopandas.GeoDataFrame | None = field(default=None, repr=False)
+    _rasters: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    _scratch: Scratch | None = field(default=None, repr=False)
+
+    @property
+    def polygons(self) -> geopandas.GeoDataFrame:
+        """The polygons in the scene's CRS, one row each."""
+        if self._frame is None:
+            raise OptionError("the polygons were not kept in memory; read them from the output")
+        return self._frame
+
+    def class_map(self, window: Window | None = None) -> NDArray[np.uint8]:
+        """Class ids (rows, cols), 255 = not assessed; of the whole scene or a window.
+
+        Raises:
+            OptionError: the scan was called without ``classes``.
+        """
+        return self._read("classes", window)
+
+    def scores(self, window: Window | None = None) -> NDArray[np.float32]:
+        """Deforestation scores 0..1 (rows, cols), NaN = not assessed.
+
+        Raises:
+            OptionError: the scan was called without ``scores``.
+        """
+        import numpy as np
+
+        from geodeforest.core.decide import STEPS
+
+        stored = self._read("scores", window)
+        scores = stored.astype(np.float32) / np.float32(STEPS)
+        scores[stored == NOT_ASSESSED] = np.nan
+        return scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run record: plain values, ready for JSON."""
+        return {
+            **self.record,
+            "counts": {
+                "scene_px": self.scene_px,
+                "assessed_px": self.assessed_px,
+                "not_assessed_px": self.not_assessed_px,
+                "outside_px": self.outside_px,
+                "polygons": self.polygon_count,
+                "polygons_under_min_area": self.dropped_count,
+            },
+            "hectares": {
+                "assessed": round(self.assessed_ha, 4),
+                "not_assessed": round(self.not_assessed_ha, 4),
+                "deforested": round(self.deforested_ha, 4),
+            },
+            "classes": [
+                {"id": c.id, "name": c.name, "px": c.px, "ha": round(c.ha, 4)}
+                for c in self.classes
+            ],
+            "outputs": dict(self.outputs),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _read(self, name: str, window: Window | None) -> NDArray[np.uint8]:
+        from geodeforest.geo.scene import open_scene
+
+        if name not in self._rasters:
+            raise OptionError(f"the scan kept no {name}; call it with {name}=True or a path")
+        with open_scene(self._rasters[name], georeferenced=False, palette=True) as raster:
+            whole = Window(0, 0, raster.height, raster.width)
+            values: NDArray[np.uint8] = raster.read(window or whole).values[0]
+        return values
+
+
+def opening_record(
+    spec: ModelSpec, model_sha256: str, scene: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The part of a run record that is known before the first chip."""
+    from geodeforest import __version__
+
+    return {
+        "geodeforest": __version__,
+        "scene": dict(scene),
+        "model": {"name": spec.name, "version": spec.version, "sha256": model_sha256},
+        "options": dict(options),
+        "baseline": None,
+        "notes": [NO_BASELINE, NOT_ADJUSTED],
+    }

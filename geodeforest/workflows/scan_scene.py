@@ -1,0 +1,382 @@
+"""One scene in; polygons, rasters and a run record out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.ports import Predictor, Progress, RowSink
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.trace import Region, RegionTracer
+from geodeforest.errors import BudgetExceeded, GsdMismatch, NothingAssessed, SceneUnreadable
+from geodeforest.geo.areas import PixelAreas
+from geodeforest.geo.files import OutputSet
+from geodeforest.geo.polygons import PolygonContext, features
+from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
+from geodeforest.geo.scene import Scene, Source, open_scene
+from geodeforest.geo.vector_sinks import MemorySink, open_vector_sink
+from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
+from geodeforest.workflows.load_model import load_model
+from geodeforest.workflows.scan_report import ClassArea, ScanReport, Scratch, opening_record
+
+if TYPE_CHECKING:
+    from geodeforest.geo.polygons import Feature
+
+Engine = Literal["onnx", "tensorflow"]
+PathLike = str | os.PathLike[str]
+
+GSD_TOLERANCE = 0.25
+"""A ground sample distance may differ from the model's by this share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where the results go. ``keep`` also holds the polygons in memory."""
+
+    polygons: tuple[Path, ...] = ()
+    classes: Path | None = None
+    scores: Path | None = None
+    report: Path | None = None
+    overwrite: bool = False
+    keep: bool = False
+
+    def paths(self) -> list[Path]:
+        """All files, in the order in which they appear under their names."""
+        single = [p for p in (self.classes, self.scores, self.report) if p is not None]
+        return [*self.polygons, *single]
+
+
+def scan(
+    scene: Source,
+    *,
+    output: PathLike | Sequence[PathLike] = (),
+    classes: PathLike | bool = False,
+    scores: PathLike | bool = False,
+    report: PathLike | None = None,
+    model: PathLike | Predictor | None = None,
+    engine: Engine = "onnx",
+    bands: Sequence[int | str] | None = None,
+    scale: tuple[float, float] | None = None,
+    threshold: float | None = None,
+    min_area: float = 0.5,
+    chip: int | None = None,
+    overlap: int | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
+    memory: int = 1024,
+    progress: Progress | None = None,
+) -> ScanReport:
+    """Find deforestation in a scene. Writes no file unless a path is given.
+
+    Args:
+        scene: a path, an open rasterio dataset, a rioxarray DataArray or a ``Raster``.
+        output: polygons, the format by extension (.geojson, .gpkg); one path or several.
+        classes: class map as a Cloud Optimized GeoTIFF; True keeps it in a scratch file.
+        scores: deforestation scores, likewise.
+        report: run record (.json).
+        model: name of a built-in model, a model directory, or a loaded model.
+        engine: ``onnx`` or ``tensorflow``.
+        bands: 1-based indices or descriptions, in the model's order.
+        scale: stored numbers that become the model's 0 and 1.
+        threshold: score from which a pixel is deforestation.
+        min_area: polygons under this many hectares are dropped.
+        chip: side of the chips in pixels.
+        overlap: pixels that neighbouring chips share.
+        overwrite: replace outputs that exist.
+        threads: CPU threads; all by default. The result does not depend on it.
+        memory: MB that the plan must fit in.
+        progress: called with the chips done and their total.
+
+    Raises:
+        SceneError: the scene is missing, unreadable or does not fit the model.
+        ModelError: the model is refused.
+        OutputError: an output exists or cannot be written.
+        BudgetExceeded: the plan needs more than ``memory``.
+    """
+    if model is None or isinstance(model, str | os.PathLike):
+        model = load_model(model, engine)
+    options = ScanOptions(
+        bands=None if bands is None else tuple(str(band) for band in bands),
+        scale=None if scale is None else BandScale(*scale),
+        threshold=threshold,
+        min_area=min_area,
+        chip=chip,
+        overlap=overlap,
+        threads=threads,
+        memory=memory,
+    )
+    scratch = Scratch() if True in (classes, scores) else None
+    targets = Targets(
+        polygons=_paths(output),
+        classes=_raster_path(classes, scratch, "classes.tif"),
+        scores=_raster_path(scores, scratch, "scores.tif"),
+        report=None if report is None else Path(report),
+        overwrite=overwrite,
+        keep=True,
+    )
+    return scan_to(scene, targets, options, model, progress, scratch=scratch)
+
+
+def scan_to(
+    scene: Source,
+    targets: Targets,
+    options: ScanOptions,
+    predictor: Predictor,
+    progress: Progress | None = None,
+    *,
+    scratch: Scratch | None = None,
+) -> ScanReport:
+    """Scan with a loaded model into ``targets``; what ``scan`` and the command line share."""
+    started = time.perf_counter()
+    spec = predictor.spec
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_scene(scene, bands=options.bands, wanted=spec.bands))
+        scale = _scale(opened, spec, options)
+        plan = _plan(opened, spec, options)
+        inputs = [scene] if isinstance(scene, str | os.PathLike) else []
+        outputs = stack.enter_context(
+            OutputSet(targets.paths(), overwrite=targets.overwrite, inputs=inputs)
+        )
+        how = radiometry(opened, spec, scale)
+        work = _Work(opened, spec, options, plan)
+        if how is None:
+            warnings.warn(
+                f"{opened.profile.name}: no pixel was observed; "
+                "an empty result says nothing about the forest",
+                NothingAssessed,
+                stacklevel=3,
+            )
+        rows = _unseen(opened, plan) if how is None else scan_rows(
+            opened, predictor, plan, how, progress
+        )
+        frame = work.run(rows, targets, outputs)
+        record = opening_record(
+            spec, _model_hash(spec), _scene_facts(opened), _choices(options, plan, how, scale)
+        )
+        report = work.report(record, targets, time.perf_counter() - started, frame, scratch)
+        if targets.report is not None:
+            text = json.dumps(report.to_dict(), indent=2) + "\n"
+            outputs.scratch(targets.report).write_text(text, encoding="utf-8")
+    return report
+
+
+class _Work:
+    """Counts what passes and hands rows and regions to the sinks."""
+
+    def __init__(
+        self, scene: Scene, spec: ModelSpec, options: ScanOptions, plan: ScanPlan
+    ) -> None:
+        self.scene, self.spec, self.options, self.plan = scene, spec, options, plan
+        self.areas = PixelAreas(
+            scene.profile.transform, scene.profile.crs, scene.height, scene.width
+        )
+        self.found: dict[int, tuple[int, float]] = {}
+        self.polygons = self.dropped = 0
+        self.polygon_ha = 0.0
+
+    def run(
+        self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet
+    ) -> Any:
+        """Drive all rows through the sinks; returns the polygons' frame if it was kept."""
+        profile, spec = self.scene.profile, self.spec
+        target = spec.classes[spec.deforestation].id
+        tracer = RegionTracer(profile.width, {target})
+        with ExitStack() as stack:
+            rasters: list[tuple[RowSink, Callable[[SettledRows], Any]]] = []
+            tags = {"GEODEFOREST_MODEL": f"{spec.name} {spec.version}"}
+            if targets.classes is not None:
+                rasters.append((
+                    stack.enter_context(
+                        ClassMapSink(outputs.scratch(targets.classes), profile, spec.classes, tags)
+                    ),
+                    attrgetter("classes"),
+                ))
+            if targets.scores is not None:
+                rasters.append((
+                    stack.enter_context(
+                        ScoreMapSink(outputs.scratch(targets.scores), profile, tags)
+                    ),
+                    attrgetter("scores"),
+                ))
+            vectors = [
+                stack.enter_context(open_vector_sink(outputs.scratch(path), profile.crs))
+                for path in targets.polygons
+            ]
+            memory = stack.enter_context(MemorySink(profile.crs)) if targets.keep else None
+            sinks = [*vectors, memory] if memory is not None else vectors
+            for settled in rows:
+                self._count(settled)
+                for sink, rows_of in rasters:
+                    sink.write(rows_of(settled))
+                self._write(tracer.feed(settled.classes, settled.scores), sinks)
+            self._write(tracer.finish(), sinks)
+            return None if memory is None else memory.frame()
+
+    def _count(self, settled: SettledRows) -> None:
+        for class_id, (px, ha) in self.areas.count_hectares(
+            settled.first, settled.classes
+        ).items():
+            before = self.found.get(class_id, (0, 0.0))
+            self.found[class_id] = (before[0] + px, before[1] + ha)
+
+    def _write(self, regions: Sequence[Region], sinks: Sequence[Any]) -> None:
+        if not regions:
+            return
+        batch: list[Feature] = features(regions, self._context())
+        self.polygons += len(batch)
+        self.dropped += len(regions) - len(batch)
+        self.polygon_ha += sum(feature.area_ha for feature in batch)
+        for sink in sinks:
+            sink.write(batch)
+
+    def _context(self) -> PolygonContext:
+        profile, spec = self.scene.profile, self.spec
+        return PolygonContext(
+            transform=profile.transform,
+            crs=profile.crs,
+            width=profile.width,
+            scene=profile.name,
+            model=f"{spec.name} {spec.version}",
+            date=profile.date,
+            baseline=None,
+            class_names={c.id: c.name for c in spec.classes},
+            confidence=spec.confidence,
+            min_area_ha=self.options.min_area,
+        )
+
+    def report(
+        self,
+        record: Mapping[str, Any],
+        targets: Targets,
+        seconds: float,
+        frame: Any,
+        scratch: Scratch | None,
+    ) -> ScanReport:
+        """The finished report."""
+        names = {c.id: c.name for c in self.spec.classes}
+        unseen_px, unseen_ha = self.found.get(NOT_ASSESSED, (0, 0.0))
+        seen = [
+            ClassArea(i, name, *self.found.get(i, (0, 0.0))) for i, name in sorted(names.items())
+        ]
+        rasters = {"classes": targets.classes, "scores": targets.scores}
+        singles = {**rasters, "report": targets.report}
+        return ScanReport(
+            scene=self.scene.profile.name,
+            model=f"{self.spec.name} {self.spec.version}",
+            scene_px=self.scene.height * self.scene.width,
+            assessed_px=sum(c.px for c in seen),
+            not_assessed_px=unseen_px,
+            assessed_ha=sum(c.ha for c in seen),
+            not_assessed_ha=unseen_ha,
+            deforested_ha=self.polygon_ha,
+            polygon_count=self.polygons,
+            dropped_count=self.dropped,
+            classes=seen,
+            outputs={
+                "polygons": [path.name for path in targets.polygons],
+                **{name: path.name for name, path in singles.items() if path is not None},
+            },
+            seconds=seconds,
+            record=record,
+            _frame=frame,
+            _rasters={name: path for name, path in rasters.items() if path is not None},
+            _scratch=scratch,
+        )
+
+
+def _paths(output: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+    if isinstance(output, str | os.PathLike):
+        return (Path(output),)
+    return tuple(Path(path) for path in output)
+
+
+def _raster_path(asked: PathLike | bool, scratch: Scratch | None, name: str) -> Path | None:
+    if isinstance(asked, bool):
+        return scratch.path / name if asked and scratch is not None else None
+    return Path(asked)
+
+
+def _scale(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:
+    profile = scene.profile
+    if options.scale is not None:
+        return options.scale
+    if profile.dtype not in spec.scale:
+        raise SceneUnreadable(
+            profile.path,
+            f"the model {spec.name} knows no scale for {profile.dtype} numbers",
+            "pass --scale LOW,HIGH, the numbers that stand for its 0 and 1",
+        )
+    return spec.scale[profile.dtype]
+
+
+def _plan(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
+    profile = scene.profile
+    if spec.gsd_m is not None and profile.gsd_m is not None:
+        ratio = profile.gsd_m / spec.gsd_m
+        if not 1 - GSD_TOLERANCE <= ratio <= 1 + GSD_TOLERANCE:
+            raise GsdMismatch(profile.path, profile.gsd_m, spec.gsd_m)
+    plan = plan_scan(
+        spec,
+        options,
+        shape=(profile.height, profile.width),
+        itemsize=np.dtype(profile.dtype).itemsize,
+        threads=options.threads or os.cpu_count() or 1,
+    )
+    if plan.bytes > options.memory * 2**20:
+        raise BudgetExceeded(profile.path, plan.bytes, options.memory * 2**20)
+    return plan
+
+
+def _unseen(scene: Scene, plan: ScanPlan) -> Iterable[SettledRows]:
+    """Rows of a scene in which nothing was observed."""
+    for row in plan.grid.rows():
+        height = row.settled.stop - row.settled.start
+        nothing = np.full((height, scene.width), NOT_ASSESSED, np.uint8)
+        yield SettledRows(row.settled.start, nothing, nothing)
+
+
+def _model_hash(spec: ModelSpec) -> str:
+    file = spec.files.get("model.onnx")
+    return "" if file is None else file.sha256
+
+
+def _scene_facts(scene: Scene) -> dict[str, Any]:
+    profile = scene.profile
+    return {
+        "name": profile.name,
+        "height": profile.height,
+        "width": profile.width,
+        "crs": None if profile.crs is None else profile.crs.to_string(),
+        "transform": [float(number) for number in tuple(profile.transform)[:6]],
+        "gsd_m": profile.gsd_m,
+        "date": profile.date,
+        "bands": list(profile.bands),
+        "dtype": profile.dtype,
+    }
+
+
+def _choices(
+    options: ScanOptions, plan: ScanPlan, how: Radiometry | None, scale: BandScale
+) -> dict[str, Any]:
+    """What was chosen or followed, and influences the result."""
+    level = None if how is None or how.level is None else how.level.tolist()
+    return {
+        "scale": [scale.low, scale.high],
+        "scene_level": level,
+        "threshold": plan.step / 250,
+        "min_area_ha": options.min_area,
+        "chip": plan.grid.chip,
+        "overlap": plan.grid.overlap,
+    }

@@ -1,0 +1,155 @@
+"""``geodeforest scan`` as a user types it: files, lines and exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from geodeforest.cli import main
+from geodeforest.testing import ThresholdPredictor, make_scene
+
+
+@pytest.fixture(autouse=True)
+def fake_model(monkeypatch):
+    import geodeforest.workflows.load_model as loading
+    import geodeforest.workflows.scan_scene  # noqa: F401  # binds the real one first
+
+    real = loading.load_model
+
+    def load(model=None, engine="onnx"):
+        return ThresholdPredictor() if model is None else real(model, engine)
+
+    monkeypatch.setattr(loading, "load_model", load)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    values = np.zeros((3, 100, 120), np.uint8)
+    values[:, 20:40, 30:70] = 200
+    return make_scene(tmp_path / "scene.tif", values)
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, ["scan", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def error_line(result):
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("geodeforest: error: ")
+    return lines[0]
+
+
+def test_the_default_output_is_geojson_here_named_for_the_scene(scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("scene.tif")
+    written = json.loads((tmp_path / "scene_deforestation.geojson").read_text())
+    assert len(written["features"]) == 1
+    assert result.stdout.startswith("1 polygon, 8.0 ha; 100.0% of the scene assessed")
+    assert "non-forest on one date, no baseline" in result.stderr
+
+
+def test_all_outputs_in_one_go(scene, tmp_path):
+    names = ["p.geojson", "p.gpkg", "c.tif", "x.tif", "r.json"]
+    p, g, c, x, r = (tmp_path / name for name in names)
+    run(scene, "-o", p, "-o", g, "--classes", c, "--scores", x, "--report", r)
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted([*names, "scene.tif"])
+    assert json.loads(r.read_text())["counts"]["polygons"] == 1
+
+
+def test_json_is_one_object_on_stdout(scene, tmp_path):
+    result = run(scene, "-o", tmp_path / "p.geojson", "--json")
+    record = json.loads(result.stdout)
+    assert record["counts"]["scene_px"] == 12_000
+    assert record["model"]["name"] == "small"
+
+
+def test_quiet_says_nothing(scene, tmp_path):
+    result = run(scene, "-o", tmp_path / "p.geojson", "-q")
+    assert result.stdout == result.stderr == ""
+
+
+def test_progress_goes_to_stderr(scene, tmp_path):
+    result = run(scene, "-o", tmp_path / "p.geojson", "--progress")
+    assert "100%" in result.stderr
+    assert "100%" not in result.stdout
+
+
+def test_several_scenes_need_a_name_each(scene, tmp_path):
+    other = make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
+    result = run(scene, other, "-o", tmp_path / "all.geojson", code=2)
+    assert "{scene}" in error_line(result)
+    assert not (tmp_path / "all.geojson").exists()
+    run(scene, other, "-o", tmp_path / "{scene}.geojson")
+    assert (tmp_path / "other.geojson").exists()
+    assert (tmp_path / "scene.geojson").exists()
+
+
+def bad_scenes(folder):
+    (folder / "text.tif").write_text("not a raster")
+    make_scene(folder / "one_band.tif", np.zeros((1, 70, 70), np.uint8))
+    make_scene(folder / "no_crs.tif", np.zeros((3, 70, 70), np.uint8), crs=None)
+    make_scene(folder / "coarse.tif", np.zeros((3, 70, 70), np.uint8), gsd_m=30)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("missing.tif", "no such file"),
+        ("text.tif", "not a GeoTIFF"),
+        ("one_band.tif", "--bands"),
+        ("no_crs.tif", "no CRS"),
+        ("coarse.tif", "30 m pixels"),
+    ],
+)
+def test_a_bad_scene_is_one_line_exit_3_and_nothing_written(tmp_path, name, says):
+    bad_scenes(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    result = run(tmp_path / name, "-o", tmp_path / "p.geojson", code=3)
+    line = error_line(result)
+    assert says in line
+    assert name in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_existing_output_is_exit_5_and_kept(scene, tmp_path):
+    (tmp_path / "p.geojson").write_text("mine")
+    result = run(scene, "-o", tmp_path / "p.geojson", code=5)
+    assert "--overwrite" in error_line(result)
+    assert (tmp_path / "p.geojson").read_text() == "mine"
+    run(scene, "-o", tmp_path / "p.geojson", "--overwrite")
+    assert (tmp_path / "p.geojson").read_text().startswith("{")
+
+
+def test_a_missing_directory_is_exit_5(scene, tmp_path):
+    error_line(run(scene, "-o", tmp_path / "nowhere" / "p.geojson", code=5))
+
+
+def test_an_unknown_format_is_exit_2(scene, tmp_path):
+    assert ".gpkg" in error_line(run(scene, "-o", tmp_path / "p.shp", code=2))
+
+
+def test_an_unknown_model_is_exit_6(scene, tmp_path):
+    error_line(run(scene, "-m", tmp_path / "none", "-o", tmp_path / "p.geojson", code=6))
+
+
+def test_too_little_memory_is_exit_8(scene, tmp_path):
+    error_line(run(scene, "--memory", 5, "-o", tmp_path / "p.geojson", code=8))
+
+
+@pytest.mark.parametrize(
+    "option", [("--threshold", "0"), ("--scale", "5,5"), ("--min-area", "-1"), ("--chip", "30")]
+)
+def test_a_bad_option_is_exit_2(scene, tmp_path, option):
+    error_line(run(scene, *option, "-o", tmp_path / "p.geojson", code=2))
+
+
+def test_help_shows_only_what_works():
+    shown = run("--help").stdout
+    for option in ("--classes", "--scores", "--min-area", "--memory", "--engine"):
+        assert option in shown
+    for later in ("--baseline", "--mask", "--aoi", "--resume", "--simplify"):
+        assert later not in shown

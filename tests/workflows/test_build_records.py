@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import SceneInput
+from geodeforest.errors import LabelMismatch, MissingExtra, OptionError, OutputExists, RecordError
+from geodeforest.nn.records import check_records, read_records
+from geodeforest.workflows import extras
+from geodeforest.workflows.build_records import BuildOptions, build_records
+
+PLACE = Affine(10, 0, 600_000, 0, -10, 9_000_000)
+RGB = ("red", "green", "blue")
+
+
+def write(path: Path, values: np.ndarray, place=PLACE, nodata=None, names=None) -> Path:
+    bands = values if values.ndim == 3 else values[np.newaxis]
+    count, height, width = bands.shape
+    with rasterio.open(
+        path, "w", "GTiff", width, height, count, CRS.from_epsg(32721), place, bands.dtype, nodata
+    ) as file:
+        file.write(bands)
+        if names:
+            file.descriptions = names
+    return path
+
+
+def make_pair(folder: Path, name="s", size=(20, 30), dtype="uint8", **more):
+    random = np.random.default_rng(len(name))
+    scene = random.integers(1, 200, (3, *size)).astype(dtype)
+    labels = random.integers(0, 2, size, np.uint8)
+    return (
+        write(folder / f"{name}.tif", scene, **{"names": RGB, **more}),
+        write(folder / f"{name}_labels.tif", labels, more.get("place", PLACE)),
+    )
+
+
+def values_of(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def build(pairs, folder: Path, **options):
+    index = build_records(pairs, folder / "set", BuildOptions(**{"chip": 16, **options}))
+    return index, list(read_records(folder / "set"))
+
+
+def test_chips_are_the_scene_and_labels_under_their_windows(tmp_path):
+    pair = make_pair(tmp_path, size=(32, 48))
+    _, records = build([pair], tmp_path, shards=1)
+    image, labels = values_of(pair[0]).transpose(1, 2, 0), values_of(pair[1])[0]
+    assert len(records) == 6
+    for number, record in enumerate(records):
+        rows = slice(number // 3 * 16, number // 3 * 16 + 16)
+        cols = slice(number % 3 * 16, number % 3 * 16 + 16)
+        np.testing.assert_array_equal(record.image, image[rows, cols])
+        np.testing.assert_array_equal(record.labels, labels[rows, cols])
+        x, y = 600_000 + 10 * cols.start, 9_000_000 - 10 * rows.start
+        assert record.transform == (10, 0, x, 0, -10, y)
+        assert (record.scene, record.group, record.crs) == ("s.tif", "s", "EPSG:32721")
+
+
+def test_chips_beyond_a_small_scene_are_reflected_and_ignored(tmp_path):
+    pair = make_pair(tmp_path, size=(10, 12))
+    _, (record,) = build([pair], tmp_path)
+    inside = np.zeros((16, 16), bool)
+    inside[:10, :12] = True
+    np.testing.assert_array_equal(record.valid, inside)
+    assert (record.labels[~inside] == 255).all()
+    image = values_of(pair[0]).transpose(1, 2, 0)
+    np.testing.assert_array_equal(record.image[10:, :12], image[8:2:-1])
+
+
+def test_a_scene_of_one_pixel_is_repeated(tmp_path):
+    _, (record,) = build([make_pair(tmp_path, size=(1, 1))], tmp_path)
+    assert (record.image == record.image[0, 0]).all()
+    assert record.valid.sum() == 1
+
+
+def test_what_was_not_observed_is_zero_invalid_and_ignored(tmp_path):
+    scene, labels = make_pair(tmp_path, size=(16, 16))
+    values = values_of(scene).astype(np.int16)
+    values[1, 3, 4] = -9999
+    write(scene, values, nodata=-9999, names=RGB)
+    _, (record,) = build([(scene, labels)], tmp_path)
+    assert not record.valid[3, 4]
+    assert record.valid.sum() == 255
+    assert record.labels[3, 4] == 255
+    assert record.image[3, 4].tolist() == [0, 0, 0]
+
+
+def test_chips_without_a_label_are_left_out(tmp_path):
+    scene, labels = make_pair(tmp_path, size=(16, 32))
+    truth = values_of(labels)[0]
+    truth[:, :16] = 255
+    write(labels, truth)
+    index, (record,) = build([(scene, labels)], tmp_path)
+    assert index.records == 1
+    assert record.transform[2] == 600_160
+
+
+def test_scene_levels_are_those_of_the_whole_scene_scaled(tmp_path):
+    pair = make_pair(tmp_path, size=(32, 32))
+    inputs = (SceneInput("dark", 2), SceneInput("median", 50))
+    index, records = build([pair], tmp_path, scene_inputs=inputs, scale=BandScale(0, 200))
+    expected = np.percentile(values_of(pair[0]).reshape(3, -1) / 200, [2, 50], axis=1).ravel()
+    assert index.format.levels == 6
+    for record in records:
+        np.testing.assert_allclose(record.scene_level, expected, rtol=1e-5)
+
+
+def test_the_index_tells_what_the_scenes_were(tmp_path):
+    pairs = [make_pair(tmp_path, name, dtype="uint16") for name in ("one", "other")]
+    index, _ = build(pairs, tmp_path, val_groups=("other",))
+    assert index.format.bands == RGB
+    assert index.facts.scale == BandScale(0, 10_000)
+    assert index.facts.gsd_m == pytest.approx(10, rel=1e-2)
+    assert index.facts.val_groups == ("other",)
+    assert index.tally.groups == {"one": 4, "other": 4}
+    assert check_records(tmp_path / "set").index == index
+
+
+def test_groups_may_join_scenes(tmp_path):
+    pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
+    index, _ = build(pairs, tmp_path, groups=("north", "north"))
+    assert set(index.tally.groups) == {"north"}
+
+
+def test_classes_are_those_of_the_class_map(tmp_path):
+    index, _ = build([make_pair(tmp_path)], tmp_path, class_map={0: 2, 1: 1})
+    assert [c.name for c in index.format.classes] == ["deforestation", "other"]
+
+
+def test_classes_without_a_map_are_those_present(tmp_path):
+    scene, labels = make_pair(tmp_path)
+    write(labels, values_of(labels)[0] * 2)
+    index, _ = build([(scene, labels)], tmp_path)
+    assert [c.id for c in index.format.classes] == [0, 2]
+
+
+def test_equal_input_gives_equal_bytes(tmp_path):
+    pair = make_pair(tmp_path)
+    for name in ("one", "other"):
+        build_records([pair], tmp_path / name, BuildOptions(chip=16))
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+def test_progress_counts_chips(tmp_path):
+    told = []
+    pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
+    options = BuildOptions(chip=16)
+    build_records(pairs, tmp_path / "set", options, lambda *counts: told.append(counts))
+    assert told == [(i, 8) for i in range(1, 9)]
+
+
+def test_descriptions_without_meaning_do_not_part_scenes(tmp_path):
+    pairs = [make_pair(tmp_path, name, names=(name, "x", "y")) for name in ("one", "other")]
+    index, _ = build(pairs, tmp_path)
+    assert index.format.bands == RGB
+
+
+def refused(pairs, folder: Path, error=RecordError, **options) -> str:
+    before = sorted(folder.iterdir())
+    with pytest.raises(error) as caught:
+        build(pairs, folder, **options)
+    assert sorted(folder.iterdir()) == before
+    return str(caught.value)
+
+
+def test_bands_in_another_order_part_scenes(tmp_path):
+    pairs = [make_pair(tmp_path), make_pair(tmp_path, "bgr", names=("B02", "B03", "B04"))]
+    assert "bgr.tif: has bands blue, green, red" in refused(pairs, tmp_path)
+
+
+def test_another_dtype_parts_scenes(tmp_path):
+    pairs = [make_pair(tmp_path), make_pair(tmp_path, "deep", dtype="uint16")]
+    assert "deep.tif: stores uint16 and s.tif uint8" in refused(pairs, tmp_path)
+
+
+def test_another_pixel_size_parts_scenes(tmp_path):
+    coarse = make_pair(tmp_path, "coarse", place=Affine(30, 0, 600_000, 0, -30, 9_000_000))
+    assert "coarse.tif: has 30 m pixels" in refused([make_pair(tmp_path), coarse], tmp_path)
+
+
+def test_an_unknown_class_stops_the_work_before_it_begins(tmp_path):
+    good, (scene, labels) = make_pair(tmp_path), make_pair(tmp_path, "bad")
+    write(labels, values_of(labels)[0] * 9)
+    message = refused([good, (scene, labels)], tmp_path, LabelMismatch)
+    assert "holds unknown classes: 9 (" in message
+
+
+def test_labels_that_say_nothing_are_refused(tmp_path):
+    scene, labels = make_pair(tmp_path)
+    write(labels, np.full((20, 30), 255, np.uint8))
+    assert "no pixel is labelled" in refused([(scene, labels)], tmp_path, LabelMismatch)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"val_groups": ("nowhere",)}, "no group 'nowhere'"),
+        ({"groups": ("a", "b")}, "2 groups for 1 scenes"),
+        ({"shards": 0}, "0 shards"),
+        ({"overlap": 16}, "overlap"),
+        ({"class_map": {1: 77}}, "class id 77"),
+    ],
+)
+def test_options_that_contradict_the_scenes_are_refused(tmp_path, options, what):
+    assert what in refused([make_pair(tmp_path)], tmp_path, OptionError, **options)
+
+
+def test_no_scene_is_refused(tmp_path):
+    assert "no scene" in refused([], tmp_path, OptionError)
+
+
+def test_an_existing_output_is_refused_before_any_scene_is_opened(tmp_path):
+    (tmp_path / "set").mkdir()
+    refused([("no.tif", "no.png")], tmp_path, OutputExists)
+
+
+def test_without_tensorflow_the_command_to_install_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    monkeypatch.setitem(extras.sys.modules, "tensorflow", None)
+    message = refused([make_pair(tmp_path)], tmp_path, MissingExtra)
+    assert 'pip install "geodeforest[train]"' in message

@@ -1,0 +1,326 @@
+"""A scan from a file to polygons, rasters and the run record."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.features import rasterize
+
+import geodeforest as gd
+from geodeforest.errors import (
+    BandMissing,
+    BudgetExceeded,
+    GsdMismatch,
+    NothingAssessed,
+    OptionError,
+    OutputExists,
+    SceneUnreadable,
+)
+from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
+
+
+def scene_with_square(path, **profile):
+    values = np.zeros((3, 150, 200), np.uint8)
+    values[:, 50:100, 60:120] = 200
+    return make_scene(path, values, **profile)
+
+
+def burnt(report, scene):
+    """The report's polygons as a raster of the scene."""
+    with rasterio.open(scene) as source:
+        shapes = [(geometry, 1) for geometry in report.polygons.geometry]
+        grid = {"out_shape": source.shape, "transform": source.transform}
+    return rasterize(shapes, **grid) if shapes else np.zeros(grid["out_shape"], np.uint8)
+
+
+def test_a_bright_square_becomes_one_polygon_of_its_own_area(tmp_path):
+    report = gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor())
+    assert report.polygon_count == len(report.polygons) == 1
+    assert report.deforested_ha == pytest.approx(50 * 60 / 100, rel=2e-3)
+    assert report.polygons.crs.to_epsg() == 32721
+    row = report.polygons.iloc[0]
+    assert (row["id"], row["class"], row["pixels"]) == (50 * 200 + 60 + 1, "deforestation", 3000)
+    assert (row["score_mean"], row["score_min"], row["confidence"]) == (1, 1, "high")
+    assert not row["touches_unobserved"]
+    assert (row["scene"], row["model"]) == ("s.tif", "small 1")
+
+
+def test_no_file_is_written_unless_a_path_is_given(tmp_path, monkeypatch):
+    scene = scene_with_square(tmp_path / "s.tif")
+    empty = tmp_path / "cwd"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    gd.scan(scene, model=ThresholdPredictor())
+    assert not list(empty.iterdir())
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.5, 0.7]))
+def test_scores_class_map_and_polygons_agree_pixel_for_pixel(tmp_path_factory, seed, threshold):
+    folder = tmp_path_factory.mktemp("agree")
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(1, 256, (3, 25, 18), np.uint8).repeat(4, 1).repeat(5, 2)
+    coarse[:, rng.integers(0, 100, 30), rng.integers(0, 90, 30)] = 0
+    scene = make_scene(folder / "s.tif", coarse, nodata=0)
+
+    class Graded(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            score = chips[..., 0] * 0.9
+            return np.stack([1 - score, score], axis=-1)
+
+    report = gd.scan(
+        scene, model=Graded(), classes=True, scores=True, min_area=0, threshold=threshold
+    )
+    classes, scores = report.class_map(), report.scores()
+    unseen = (coarse == 0).any(axis=0)
+    assert np.array_equal(classes == 255, unseen)
+    assert np.array_equal(np.isnan(scores), unseen)
+    assert np.array_equal(classes == 1, np.nan_to_num(scores) >= threshold - 1e-6)
+    assert np.array_equal(burnt(report, scene), classes == 1)
+    assert report.polygons["pixels"].sum() == (classes == 1).sum()
+
+
+def test_every_pixel_is_accounted_for(tmp_path):
+    values = np.full((3, 150, 90), 50, np.uint8)
+    values[:, :40] = 0
+    values[:, 60:80, 10:30] = 200
+    scene = make_scene(tmp_path / "s.tif", values, nodata=0)
+    report = gd.scan(scene, model=ThresholdPredictor())
+    assert (report.assessed_px, report.not_assessed_px) == (110 * 90, 40 * 90)
+    assert report.assessed_px + report.not_assessed_px + report.outside_px == report.scene_px
+    assert report.not_assessed_ha == pytest.approx(36, rel=2e-3)
+    assert {c.name: c.px for c in report.classes} == {"forest": 9500, "deforestation": 400}
+    record = report.to_dict()
+    assert record["hectares"]["not_assessed"] == pytest.approx(report.not_assessed_ha, abs=1e-4)
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_polygon_beside_the_unknown_says_so(tmp_path):
+    values = np.full((3, 60, 60), 50, np.uint8)
+    values[:, 10:30, 10:30] = 200
+    values[:, 30:40, 15] = 0
+    report = gd.scan(make_scene(tmp_path / "s.tif", values, nodata=0), model=ThresholdPredictor())
+    assert report.polygons["touches_unobserved"].tolist() == [True]
+
+
+def test_small_polygons_are_dropped_and_counted(tmp_path):
+    values = np.zeros((3, 60, 60), np.uint8)
+    values[:, 5:12, 5:12] = 200  # 49 px = 0.49 ha
+    values[:, 30:38, 30:38] = 200  # 64 px
+    scene = make_scene(tmp_path / "s.tif", values)
+    report = gd.scan(scene, model=ThresholdPredictor())
+    assert (report.polygon_count, report.dropped_count) == (1, 1)
+    assert gd.scan(scene, model=ThresholdPredictor(), min_area=0).polygon_count == 2
+
+
+def test_a_scene_with_nothing_observed_warns_and_reports_nothing(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.zeros((3, 90, 70), np.uint8), nodata=0)
+    with pytest.warns(NothingAssessed, match="says nothing about the forest"):
+        report = gd.scan(scene, model=ThresholdPredictor(), output=tmp_path / "p.gpkg")
+    assert (report.assessed_px, report.not_assessed_px) == (0, 6300)
+    assert report.polygons.empty
+    assert (tmp_path / "p.gpkg").exists()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (63, 64), (65, 130)])
+def test_scenes_of_any_shape(tmp_path, shape):
+    values = np.full((3, *shape), 200, np.uint8)
+    report = gd.scan(
+        make_scene(tmp_path / "s.tif", values), model=ThresholdPredictor(), classes=True, min_area=0
+    )
+    assert report.class_map().shape == shape
+    assert (report.class_map() == 1).all()
+    assert report.polygons["touches_unobserved"].all()
+
+
+def test_the_same_scan_gives_the_same_bytes(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    for folder, threads in (("a", 1), ("b", 3)):
+        (tmp_path / folder).mkdir()
+        gd.scan(
+            scene,
+            model=ThresholdPredictor(),
+            output=tmp_path / folder / "p.geojson",
+            classes=tmp_path / folder / "c.tif",
+            scores=tmp_path / folder / "x.tif",
+            threads=threads,
+        )
+    for name in ("p.geojson", "c.tif", "x.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+class FailsLate(ThresholdPredictor):
+    def predict(self, chips, scene_level=None):
+        if chips.mean() > 0.05:
+            raise RuntimeError("worker lost")
+        return super().predict(chips)
+
+
+def test_a_failure_leaves_old_outputs_and_no_scratch(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "p.geojson").write_text("old")
+    with pytest.raises(RuntimeError):
+        gd.scan(
+            scene,
+            model=FailsLate(),
+            output=out / "p.geojson",
+            classes=out / "c.tif",
+            overwrite=True,
+        )
+    assert [p.name for p in out.iterdir()] == ["p.geojson"]
+    assert (out / "p.geojson").read_text() == "old"
+
+
+def test_an_existing_output_is_refused_before_any_work(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    (tmp_path / "p.geojson").write_text("old")
+    with pytest.raises(OutputExists):
+        gd.scan(scene, model=FailsLate(), output=tmp_path / "p.geojson")
+
+
+def test_the_input_is_never_the_output(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    before = scene.read_bytes()
+    with pytest.raises(OptionError):
+        gd.scan(scene, model=ThresholdPredictor(), classes=scene, overwrite=True)
+    assert scene.read_bytes() == before
+
+
+def test_another_ground_sample_distance_is_refused(tmp_path):
+    with pytest.raises(GsdMismatch, match="30 m pixels"):
+        gd.scan(scene_with_square(tmp_path / "s.tif", gsd_m=30), model=ThresholdPredictor())
+
+
+def test_a_rotated_grid_gives_polygons_in_the_right_place(tmp_path):
+    turned = rasterio.Affine(8, 6, 500_000, 6, -8, 9_300_000)
+    scene = scene_with_square(tmp_path / "s.tif", transform=turned)
+    report = gd.scan(scene, model=ThresholdPredictor())
+    assert report.deforested_ha == pytest.approx(30, rel=2e-3)
+    x, y = report.polygons.geometry[0].centroid.coords[0]
+    centre = turned @ (90, 75) if hasattr(turned, "__matmul__") else turned * (90, 75)
+    assert (x, y) == pytest.approx(centre, abs=0.5)
+
+
+def test_a_dtype_without_a_scale_asks_for_one(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.zeros((3, 70, 70), np.int32))
+    with pytest.raises(SceneUnreadable, match="--scale"):
+        gd.scan(scene, model=ThresholdPredictor())
+    assert gd.scan(scene, model=ThresholdPredictor(), scale=(0, 9)).polygon_count == 0
+
+
+def test_the_scale_decides_what_the_model_sees(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 70, 70), 100, np.uint8))
+    assert gd.scan(scene, model=ThresholdPredictor()).polygon_count == 0
+    assert gd.scan(scene, model=ThresholdPredictor(), scale=(0, 150)).polygon_count == 1
+
+
+def test_too_few_bands_are_refused(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.zeros((2, 70, 70), np.uint8))
+    with pytest.raises(BandMissing):
+        gd.scan(scene, model=ThresholdPredictor())
+
+
+def test_bands_are_taken_as_asked(tmp_path):
+    values = np.zeros((4, 70, 70), np.uint8)
+    values[3] = 250
+    scene = make_scene(tmp_path / "s.tif", values)
+    assert gd.scan(scene, model=ThresholdPredictor()).polygon_count == 0
+    assert gd.scan(scene, model=ThresholdPredictor(), bands=[4, 2, 1]).polygon_count == 1
+
+
+def test_a_plan_over_the_memory_is_refused_with_the_figure(tmp_path):
+    with pytest.raises(BudgetExceeded, match="--memory"):
+        gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor(), memory=10)
+
+
+def test_an_array_is_a_scene_too():
+    values = np.full((3, 80, 80), 200, np.uint8)
+    raster = gd.Raster(values, rasterio.Affine(10, 0, 5e5, 0, -10, 9.3e6), "EPSG:32721")
+    report = gd.scan(raster, model=ThresholdPredictor())
+    assert report.deforested_ha == pytest.approx(64, rel=2e-3)
+
+
+def test_rasters_that_were_not_asked_for_are_not_there(tmp_path):
+    report = gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor())
+    with pytest.raises(OptionError, match="classes=True"):
+        report.class_map()
+
+
+def test_the_outputs_of_a_constant_score_are_constant(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    model = ConstantPredictor(0.5, small_spec(halo=16))
+    report = gd.scan(scene, model=model, scores=True)
+    assert np.unique(report.scores()).tolist() == [0.5]
+
+
+MEMORY = """
+import resource, sys
+import numpy as np, rasterio
+import geodeforest as gd
+from geodeforest.testing import ThresholdPredictor, small_spec
+model = ThresholdPredictor(0.5, small_spec(chip=512, halo=32))
+out = sys.argv[2]
+report = gd.scan(sys.argv[1], model=model, classes=out + "/c.tif", scores=out + "/x.tif",
+                 output=out + "/p.geojson", min_area=2, threads=2)
+assert report.polygon_count > 100, report.polygon_count
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def large_scene(path, height, width=6000):
+    """Clearings scattered over a dark scene, written block row by block row."""
+    rng = np.random.default_rng(0)
+    profile = {
+        "driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8",
+        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1,
+        "crs": "EPSG:32721", "transform": rasterio.Affine(10, 0, 4e5, 0, -10, 9.3e6),
+    }
+    with rasterio.open(path, "w", **profile) as scene:
+        for row in range(0, height, 512):
+            rows = min(512, height - row)
+            block = np.full((3, rows, width), 40, np.uint8)
+            for left in range(0, width, 300):
+                top, deep = rng.integers(0, 300), rng.integers(10, 60)
+                block[:, top : top + deep, left : left + 2 * deep] = 180
+            scene.write(block, window=rasterio.windows.Window(0, row, width, rows))
+    return path
+
+
+def peak_kb(tmp_path, height):
+    scene = large_scene(tmp_path / f"{height}.tif", height)
+    out = tmp_path / f"out{height}"
+    out.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(scene), str(out)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout)
+
+
+def test_peak_memory_does_not_grow_with_the_scenes_height(tmp_path):
+    once, twice = peak_kb(tmp_path, 6000), peak_kb(tmp_path, 12000)
+    assert twice < 1.15 * once, f"{once} kB, then {twice} kB"
+
+
+def test_the_built_in_model_finds_the_clearings_of_a_sample():
+    sample = Path(__file__).parents[2] / "data" / "sample" / "hills.tif"
+    report = gd.scan(sample)
+    share = report.deforested_ha / report.assessed_ha
+    assert 0.4 < share < 0.8
+    with rasterio.open(sample) as scene:
+        row, col = 150, 110  # bare red soil in the middle of the pasture
+        pasture = scene.xy(row, col)
+        forest = scene.xy(40, 150)  # closed canopy in the north
+    import shapely
+
+    covered = report.polygons.geometry
+    assert covered.contains(shapely.Point(pasture)).any()
+    assert not covered.contains(shapely.Point(forest)).any()
