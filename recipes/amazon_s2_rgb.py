@@ -1,0 +1,203 @@
+"""The training recipe of the built-in model ``amazon-s2-rgb``, from scenes to package data.
+
+    python recipes/amazon_s2_rgb.py records DATA WORK
+    python recipes/amazon_s2_rgb.py fold WORK 0        # ... and 1 2 3 4, in any order
+    python recipes/amazon_s2_rgb.py final WORK
+    python recipes/amazon_s2_rgb.py publish WORK geodeforest/models/amazon-s2-rgb
+
+DATA holds ``labelled/images/*.tiff`` and ``labelled/masks/*.png`` of Zenodo record 3233081.
+Each step can be interrupted and started again; a fold or the final training goes on from
+its last checkpoint. ``--threads 1`` in two processes is quicker than two threads in one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from geodeforest.core.metrics import Confusion
+from geodeforest.core.pixels import BandScale
+from geodeforest.core.spec import ModelSpec, SceneInput
+from geodeforest.nn.augment import Augmentation, Recolour
+from geodeforest.workflows.build_records import BuildOptions, build_records
+from geodeforest.workflows.model_card import model_card
+from geodeforest.workflows.train_model import TrainOptions, TrainReport, train
+
+FOLDS = 5
+COUNT = 1 / 255
+"""One count of an 8-bit band, in the network's units."""
+
+SCALE = {
+    "uint8": BandScale(0, 255),
+    "uint16": BandScale(0, 3558),
+    "int16": BandScale(0, 3558),
+    "float32": BandScale(0, 0.3558),
+    "float64": BandScale(0, 0.3558),
+}
+"""ESA's true-colour image shows reflectance 0..0.3558 as 0..255; the model was trained on such."""
+
+OPTIONS = TrainOptions(
+    architecture="light",
+    loss="cross-entropy",
+    steps=600,
+    batch=8,
+    learning_rate=3e-3,
+    validate_every=100,
+    val_groups=(),
+    strategy="cpu",
+    name="amazon-s2-rgb",
+    augmentation=Augmentation(
+        crop=256,
+        haze=8 * COUNT,
+        strong_haze=60 * COUNT,
+        strong_haze_share=0.3,
+        exposure=0.25,
+        contrast=0.2,
+        level_error=2 * COUNT,
+        recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
+    ),
+)
+
+NOTES = Path(__file__).with_name("amazon_s2_rgb.md")
+
+
+@click.group()
+def recipe() -> None:
+    """Train the built-in model."""
+
+
+@recipe.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.argument("work", type=click.Path(path_type=Path))
+def records(data: Path, work: Path) -> None:
+    """Build the training records of the 30 labelled scenes."""
+    scenes = sorted((data / "labelled" / "images").glob("*.tiff"))
+    masks = [data / "labelled" / "masks" / f"{scene.stem}.png" for scene in scenes]
+    options = BuildOptions(
+        class_map={1: 0, 2: 1},
+        # One mask is three columns wider than its scene.
+        crop=True,
+        shards=2,
+        band_names=("red", "green", "blue"),
+        scene_inputs=(SceneInput("dark", 2),),
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    index = build_records(list(zip(scenes, masks, strict=True)), work / "records", options)
+    click.echo(f"{index.records} records of {len(index.tally.groups)} scenes")
+
+
+def held_out(work: Path, fold: int) -> list[str]:
+    """The scenes of a fold: every fifth of a fixed shuffle of all names."""
+    groups = sorted(json.loads((work / "records" / "index.json").read_text())["groups"])
+    order = np.random.default_rng(0).permutation(len(groups))
+    return [groups[i] for i in order[fold::FOLDS]]
+
+
+@recipe.command()
+@click.argument("work", type=click.Path(path_type=Path, exists=True))
+@click.argument("fold", type=click.IntRange(0, FOLDS - 1))
+@click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
+def fold(work: Path, fold: int, threads: int | None) -> None:
+    """Train with one fold of scenes held out, and count its pixels."""
+    options = replace(OPTIONS, val_groups=held_out(work, fold), seed=fold)
+    report = _train(work, f"fold-{fold}", options, threads)
+    counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
+    (work / f"fold-{fold}.json").write_text(json.dumps(counts, indent=2))
+    click.echo(json.dumps(report.to_dict(), indent=2))
+
+
+@recipe.command()
+@click.argument("work", type=click.Path(path_type=Path, exists=True))
+@click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
+def final(work: Path, threads: int | None) -> None:
+    """Train on all scenes: the weights that ship."""
+    click.echo(json.dumps(_train(work, "final", replace(OPTIONS, seed=FOLDS), threads).to_dict()))
+
+
+@recipe.command()
+@click.argument("work", type=click.Path(path_type=Path, exists=True))
+@click.argument("model", type=click.Path(path_type=Path))
+def publish(work: Path, model: Path) -> None:
+    """Write the model directory: final weights, the folds' accuracy and the model card."""
+    folds = [_fold_counts(work, number) for number in range(FOLDS)]
+    spec = ModelSpec.from_json((work / "final" / "model.json").read_text())
+    facts = {
+        **spec.training,
+        "scenes": "30 Sentinel-2 true-colour scenes of the Brazilian Legal Amazon, 512 x 512 px",
+        "source": "Bragagnolo, da Silva, Grzybowski 2019, Zenodo record 3233081; "
+        "contains modified Copernicus Sentinel data",
+    }
+    spec = replace(spec, scale=SCALE, metrics=_metrics(folds), training=facts, licence="Apache-2.0")
+    model.mkdir(parents=True, exist_ok=True)
+    card = model_card(spec, NOTES.read_text())
+    for name in spec.files:
+        (model / name).write_bytes((work / "final" / name).read_bytes())
+    _publish_card(spec, model, card)
+    click.echo(json.dumps(spec.metrics, indent=2))
+
+
+def _train(work: Path, name: str, options: TrainOptions, threads: int | None) -> TrainReport:
+    import tensorflow as tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+    def say(step: int, steps: int, loss: float) -> None:
+        if step % 20 == 0:
+            click.echo(f"{name}: step {step} of {steps}, loss {loss:.4f}", err=True)
+
+    return train(work / "records", work / name, options, resume=True, on_step=say)
+
+
+def _fold_counts(work: Path, number: int) -> dict[str, Confusion]:
+    counts = json.loads((work / f"fold-{number}.json").read_text())
+    return {group: Confusion(np.array(pairs, np.int64)) for group, pairs in counts.items()}
+
+
+def _metrics(folds: list[dict[str, Confusion]]) -> dict[str, object]:
+    scenes = {group: counts for fold in folds for group, counts in sorted(fold.items())}
+    pooled = [_sum(fold) for fold in folds]
+    total = _sum(scenes)
+    return {
+        "protocol": f"{FOLDS}-fold cross-validation, grouped by scene, {len(scenes)} scenes, "
+        "hard classes, pooled counts",
+        "accuracy": round(total.accuracy, 4),
+        "mean_iou": round(total.mean_iou, 4),
+        "iou": {"forest": round(total.iou[0], 4), "deforestation": round(total.iou[1], 4)},
+        "f1": {"forest": round(total.f1[0], 4), "deforestation": round(total.f1[1], 4)},
+        "fold_accuracy": [round(fold.accuracy, 4) for fold in pooled],
+        "fold_accuracy_sd": round(float(np.std([f.accuracy for f in pooled], ddof=1)), 4),
+        "median_scene_accuracy": round(float(np.median([c.accuracy for c in scenes.values()])), 4),
+        "worst_scenes": {
+            group: round(scenes[group].accuracy, 4)
+            for group in sorted(scenes, key=lambda g: scenes[g].accuracy)[:3]
+        },
+        "confusion": total.counts.tolist(),
+    }
+
+
+def _sum(groups: dict[str, Confusion]) -> Confusion:
+    first, *rest = groups.values()
+    return sum(rest, start=first)
+
+
+def _publish_card(spec: ModelSpec, model: Path, card: str) -> None:
+    import hashlib
+
+    from geodeforest.core.spec import ModelFile
+
+    raw = card.encode()
+    (model / "MODEL_CARD.md").write_bytes(raw)
+    files = {**spec.files}
+    if "MODEL_CARD.md" in files:
+        files["MODEL_CARD.md"] = ModelFile(hashlib.sha256(raw).hexdigest(), len(raw))
+    (model / "model.json").write_text(replace(spec, files=files).to_json())
+
+
+if __name__ == "__main__":
+    recipe()
