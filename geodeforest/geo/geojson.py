@@ -140,16 +140,13 @@ def _rounded(shapes: Any, decimals: int) -> Any:
 
 
 def _mended(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:
-    """A geometry that rounding would make invalid, on the grid of rounded degrees or a finer one.
+    """A geometry that plain rounding would make invalid, moved to the grid of rounded degrees.
 
-    Where the grid leaves nothing of it, the geometry is smaller than the grid.
+    If that leaves nothing of it, it stays as it is.
     """
     valid = _polygonal(shapely.make_valid(shape))
-    for decimals in (DECIMALS, DECIMALS + 2, DECIMALS + 4):
-        snapped = _polygonal(_rounded(shapely.set_precision(valid, 10.0**-decimals), decimals))
-        if snapped.is_valid and not snapped.is_empty:
-            return snapped
-    return valid
+    snapped = _polygonal(_rounded(shapely.set_precision(valid, 10.0**-DECIMALS), DECIMALS))
+    return valid if snapped.is_empty or not snapped.is_valid else snapped
 
 
 def _cut(polygon: shapely.Polygon) -> shapely.Polygon | shapely.MultiPolygon:
@@ -179,9 +176,9 @@ def _within(area: shapely.Geometry) -> shapely.Geometry:
     """An area of any longitudes, moved into -180..180."""
     west, _, east, _ = area.bounds
     turns = range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360))
-    parts = [translate(area, -360.0 * turn).intersection(_WORLD) for turn in turns]
-    # Moved by whole turns, parts fit together but for the last bits.
-    return shapely.union_all(parts, grid_size=1e-11)
+    return shapely.union_all(
+        [translate(area, -360.0 * turn).intersection(_WORLD) for turn in turns]
+    )
 
 
 def _polygonal(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:

@@ -49,7 +49,7 @@ class GeoPackageSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and (self._waiting or not self._append):
+        if kind is None:
             self._flush()
 
     def _flush(self) -> None:

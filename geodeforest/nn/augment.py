@@ -47,8 +47,8 @@ class Augmentation:
 
     Haze adds to pixels and levels alike, as scattering does; exposure multiplies both;
     contrast multiplies what lies above the first level; ``level_error`` moves the levels
-    alone, since a scene's dark level is never exact; relief brightens and darkens smooth
-    parts of the ground and pulls the levels down to the dark ones. In ``strong_haze_share`` of the
+    alone, since a scene's dark level is never exact; relief (in half of the chips, up to
+    the amount) lights and shades smooth parts of the ground and pulls the levels down. In ``strong_haze_share`` of the
     chips the haze is so strong that only what lies above the level still tells anything.
     """
 
@@ -157,7 +157,7 @@ def _relief(example: Example, most: float, seed: tf.Tensor) -> Example:
     for cells, key in zip(RELIEF_CELLS, seeds[1:], strict=True):
         noise = tf.random.stateless_normal((cells, cells, 1), key)
         slopes += tf.image.resize(noise, (rows, cols), method="bicubic")
-    amount = most * tf.random.stateless_uniform((), seeds[0])
+    amount = most * tf.maximum(tf.random.stateless_uniform((), seeds[0], -1.0, 1.0), 0.0)
     light = tf.exp(amount * slopes / len(RELIEF_CELLS) ** 0.5)
     haze = HAZE_PART * _base(example, bands)
     # Two standard deviations below the mean lies what a 2nd percentile finds.

@@ -190,6 +190,13 @@ def test_no_number_has_more_than_seven_decimals(tmp_path):
     assert max(len(decimals) for decimals in re.findall(r"\d\.(\d+)", text)) == 7
 
 
+def test_zero_has_no_sign(tmp_path):
+    near = feature(shapely.box(-1e-9, -1e-9, 0.01, 0.01))
+    text = written(tmp_path / "out.geojson", [near], CRS.from_epsg(4326)).read_text("utf-8")
+    assert "[0.0,0.0]" in text
+    assert "-0.0" not in text
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_exteriors_are_counter_clockwise_and_holes_clockwise(geojson, turned):
     (shape,) = shapes(geojson([feature(HOLED.reverse() if turned else HOLED)]))
@@ -447,7 +454,7 @@ def test_batches_are_appended_in_order_and_indexed(tmp_path, monkeypatch):
     assert len(geopandas.read_file(path, bbox=(600_290, 9.7e6, 600_410, 9.7e6 + 10))) == 3
 
 
-def test_a_full_last_batch_is_not_followed_by_an_empty_one(tmp_path, monkeypatch):
+def test_nothing_is_added_to_a_last_batch_that_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(gpkg, "_BATCH", 2)
     assert len(geopandas.read_file(written(tmp_path / "out.gpkg", boxes(4)))) == 4
 
