@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.options import ScanOptions, plan_scan
+from geodeforest.core.options import ScanOptions, Stored, plan_scan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import SceneInput
 from geodeforest.errors import OptionError
@@ -19,13 +19,7 @@ SCALE = BandScale(0, 255)
 
 def run(source, predictor, threads=2, progress=None, **chosen):
     options = ScanOptions(**chosen)
-    plan = plan_scan(
-        predictor.spec,
-        options,
-        shape=(source.height, source.width),
-        itemsize=1,
-        threads=threads,
-    )
+    plan = plan_scan(predictor.spec, options, Stored(source.height, source.width, 3, 1), threads)
     how = radiometry(source, predictor.spec, SCALE)
     rows = list(scan_rows(source, predictor, plan, how, progress))
     assert [r.first for r in rows] == np.cumsum([0, *[len(r.classes) for r in rows]])[:-1].tolist()

@@ -40,6 +40,32 @@ class ScanOptions:
             raise OptionError(f"memory {self.memory} MB must be at least 1")
 
 
+PROGRAM_BYTES = 220 * 2**20
+"""Interpreter, numpy, GDAL, pyogrio, shapely and ONNX Runtime, measured."""
+
+CACHE_BYTES = 64 * 2**20
+"""The least that GDAL's block cache gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How a scene lies in its file: sizes in pixels, bytes of all its bands per pixel."""
+
+    height: int
+    width: int
+    pixel_bytes: int
+    block_rows: int
+
+    @property
+    def cache_bytes(self) -> int:
+        """A block cache in which one row of blocks and a quarter fit.
+
+        Chip rows begin in the middle of blocks; without it each block would be decoded twice.
+        """
+        row = self.block_rows * self.width * self.pixel_bytes
+        return max(CACHE_BYTES, row + row // 4)
+
+
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
     """What a scan of ``grid`` will do and hold. ``step`` is the threshold as a stored score."""
@@ -48,45 +74,32 @@ class ScanPlan:
     threads: int
     step: int
     planes: int
-    bands: int
-    itemsize: int
-
-    @property
-    def stride(self) -> int:
-        """Rows between the tops of neighbouring chip rows."""
-        return self.grid.chip - self.grid.overlap
+    strip_bytes: int
+    cache_bytes: int
+    network_bytes: int
 
     @property
     def bytes(self) -> int:
         """Estimate of the peak memory of the whole process.
 
-        Two strips of stored rows (one is read ahead), the stitcher, the settled rows on
-        their way out, the network at work in each thread, and the program itself.
+        Two strips of stored rows (one is read ahead), GDAL's block caches, the stitcher,
+        the settled rows on their way out, a network run per thread, and the program itself.
         """
         chip, width = self.grid.chip, self.grid.width
-        strips = 2 * chip * width * (self.bands * self.itemsize + 1)
         stitcher = (self.planes + 1) * chip * width * 4
         settled = chip * width * (4 * self.planes + 8)
-        network = self.threads * chip * chip * NETWORK_BYTES_PER_PIXEL
-        return strips + stitcher + settled + network + PROGRAM_BYTES
-
-
-PROGRAM_BYTES = 280 * 2**20
-"""Interpreter, numpy, GDAL with its block cache, geopandas and ONNX Runtime, measured."""
-
-NETWORK_BYTES_PER_PIXEL = 400
-"""Activations of one session run per input pixel, measured on the built-in model."""
+        runs = self.threads * self.network_bytes
+        held = 2 * self.strip_bytes + self.cache_bytes + stitcher + settled + runs
+        return held + PROGRAM_BYTES
 
 
 def plan_scan(
     spec: ModelSpec,
     options: ScanOptions,
-    *,
-    shape: tuple[int, int],
-    itemsize: int,
+    stored: Stored,
     threads: int,
 ) -> ScanPlan:
-    """The plan for a scene of ``shape`` (rows, cols) whose bands take ``itemsize`` bytes.
+    """The plan for a scene with the model of ``spec``, on at most ``threads`` threads.
 
     A scene smaller than a chip gets a chip just large enough for the network.
 
@@ -100,15 +113,16 @@ def plan_scan(
     overlap = spec.overlap if options.overlap is None else options.overlap
     if options.overlap is None and overlap >= chip:
         overlap = chip // 2
-    grid = ChipGrid(*shape, chip, overlap)
-    smaller = -(-max(shape) // multiple) * multiple
+    grid = ChipGrid(stored.height, stored.width, chip, overlap)
+    smaller = -(-max(stored.height, stored.width) // multiple) * multiple
     if smaller < chip:
-        grid = ChipGrid(*shape, smaller, min(overlap, smaller - 1))
+        grid = ChipGrid(stored.height, stored.width, smaller, min(overlap, smaller - 1))
     return ScanPlan(
         grid=grid,
         threads=min(threads, len(grid)),
         step=threshold_step(spec.threshold if options.threshold is None else options.threshold),
         planes=len(stitched_planes(spec)),
-        bands=len(spec.bands),
-        itemsize=itemsize,
+        strip_bytes=min(grid.chip, stored.height) * stored.width * (stored.pixel_bytes + 1),
+        cache_bytes=stored.cache_bytes,
+        network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
     )

@@ -101,6 +101,15 @@ class Architecture:
         """Chip sides must be a multiple of this many pixels."""
         return int(self.stem * 2 ** (len(self.filters) - 1))
 
+    @property
+    def bytes_per_px(self) -> int:
+        """Memory of one run per input pixel: eight maps of the first level, as measured.
+
+        A dense network also carries every deeper level up to the full size.
+        """
+        maps = sum(self.filters) if self.dense else self.filters[0]
+        return 8 * 4 * maps // self.stem**2
+
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "light": Architecture((24, 48, 96, 128), block="separable", up="bilinear", stem=2),

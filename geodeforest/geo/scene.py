@@ -206,6 +206,11 @@ def open_scene(
         yield scene
 
 
+def block_cache(size_bytes: int) -> rasterio.Env:
+    """A context in which GDAL keeps at most so many bytes of decoded blocks."""
+    return rasterio.Env(GDAL_CACHEMAX=size_bytes)  # in bytes here, whatever GDAL's own manual says
+
+
 def to_rasterio(window: Window) -> RasterioWindow:
     """The same window in rasterio's order: column, row, width, height."""
     return RasterioWindow(window.col, window.row, window.width, window.height)

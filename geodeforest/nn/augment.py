@@ -47,9 +47,10 @@ class Augmentation:
 
     Haze adds to pixels and levels alike, as scattering does; exposure multiplies both;
     contrast multiplies what lies above the first level; ``level_error`` moves the levels
-    alone, since a scene's dark level is never exact; relief (in half of the chips, up to
-    the amount) lights and shades smooth parts of the ground and pulls the levels down. In ``strong_haze_share`` of the
-    chips the haze is so strong that only what lies above the level still tells anything.
+    alone, since a scene's dark level is never exact. Relief, in half of the chips and up
+    to its amount, lights and shades smooth parts of the ground and pulls the levels down
+    to the shaded ones. In ``strong_haze_share`` of the chips the haze is so strong that
+    only what lies above the level still tells anything.
     """
 
     crop: int | None = None

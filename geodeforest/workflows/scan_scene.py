@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
+from geodeforest.core.options import ScanOptions, ScanPlan, Stored, plan_scan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress, RowSink
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
@@ -25,7 +25,7 @@ from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.polygons import PolygonContext, features
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
-from geodeforest.geo.scene import Scene, Source, open_scene
+from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
 from geodeforest.geo.vector_sinks import MemorySink, open_vector_sink
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
@@ -149,6 +149,7 @@ def scan_to(
         outputs = stack.enter_context(
             OutputSet(targets.paths(), overwrite=targets.overwrite, inputs=inputs)
         )
+        stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
         work = _Work(opened, spec, options, plan)
         if how is None:
@@ -327,13 +328,9 @@ def _plan(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
         ratio = profile.gsd_m / spec.gsd_m
         if not 1 - GSD_TOLERANCE <= ratio <= 1 + GSD_TOLERANCE:
             raise GsdMismatch(profile.path, profile.gsd_m, spec.gsd_m)
-    plan = plan_scan(
-        spec,
-        options,
-        shape=(profile.height, profile.width),
-        itemsize=np.dtype(profile.dtype).itemsize,
-        threads=options.threads or os.cpu_count() or 1,
-    )
+    pixel_bytes = len(spec.bands) * np.dtype(profile.dtype).itemsize
+    stored = Stored(profile.height, profile.width, pixel_bytes, profile.block[0])
+    plan = plan_scan(spec, options, stored, options.threads or os.cpu_count() or 1)
     if plan.bytes > options.memory * 2**20:
         raise BudgetExceeded(profile.path, plan.bytes, options.memory * 2**20)
     return plan

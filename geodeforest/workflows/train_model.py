@@ -16,6 +16,7 @@ from geodeforest.core.spec import (
 )
 from geodeforest.errors import OptionError, OutputExists, RecordError
 from geodeforest.workflows.extras import need_training
+from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.model_card import model_card
 
 if TYPE_CHECKING:
@@ -253,14 +254,14 @@ def _metrics(fitted: Fitted, class_ids: Sequence[int]) -> dict[str, Any]:
 
 
 def _export(fitted: Fitted, spec: ModelSpec, directory: Path) -> ModelSpec:
-    """Write the model's files in scratch and move them in, ``model.json`` last."""
+    """Write the model's files in scratch, move them in, ``model.json`` last, and load them."""
     import tempfile
 
     from geodeforest.nn.export import export_model
 
     with tempfile.TemporaryDirectory(prefix=".model.gdf-", dir=directory) as scratch:
-        spec = export_model(fitted.model, spec, Path(scratch), model_card(spec))
+        export_model(fitted.model, spec, Path(scratch), model_card(spec))
         files = sorted(Path(scratch).iterdir(), key=lambda path: path.name == "model.json")
         for path in files:
             path.replace(directory / path.name)
-    return spec
+    return load_model(directory).spec

@@ -99,3 +99,19 @@ def test_a_crop_larger_than_the_record_is_refused(example):
 def test_negative_amounts_are_refused():
     with pytest.raises(OptionError, match="negative"):
         Augmentation(haze=-0.1)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_relief_lights_the_ground_smoothly_and_only_lowers_the_level(example, seed):
+    flat = example._replace(image=tf.fill((32, 32, 3), 0.4))
+    hilly = augment(flat, Augmentation(turn=False, relief=0.5), seed)
+    ratio = hilly.image.numpy()[..., 0] / 0.4
+    assert (hilly.level.numpy() <= flat.level.numpy() + 1e-7).all()
+    assert np.abs(np.diff(ratio, axis=0)).max() < 0.5 * (np.ptp(ratio) + 1e-6)
+
+
+def test_about_half_of_the_chips_have_no_relief(example):
+    how = Augmentation(turn=False, relief=0.5)
+    seeds = [tf.constant([n, 1], tf.int64) for n in range(60)]
+    same = [np.allclose(augment(example, how, s).image, example.image, atol=1e-6) for s in seeds]
+    assert 0.3 < np.mean(same) < 0.7
