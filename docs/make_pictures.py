@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from PIL import Image
 from rasterio.plot import plotting_extent
 
 import geodeforest as gd
@@ -39,17 +40,21 @@ def draw_polygons(axes: Axes, path: Path, min_area: float) -> None:
     polygons = gd.scan(path, min_area=min_area).polygons
     for name, colour in CONFIDENCE.items():
         chosen = polygons[polygons["confidence"] == name]
-        chosen.plot(ax=axes, facecolor=colour + "38", edgecolor=colour, linewidth=1.3, aspect=None)
+        if not chosen.empty:
+            look = {"facecolor": colour + "38", "edgecolor": colour, "linewidth": 1.3}
+            chosen.plot(ax=axes, aspect=None, **look)
 
 
-def picture(name: str, path: Path, min_area: float) -> None:
+def picture(name: str, scene: Path, min_area: float) -> None:
     """The scene on the left, the same with polygons over it on the right."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), dpi=110)
-    draw_scene(left, path)
-    draw_polygons(right, path, min_area)
+    draw_scene(left, scene)
+    draw_polygons(right, scene, min_area)
     figure.subplots_adjust(0, 0, 1, 1, wspace=0.02)
-    figure.savefig(HERE / "pictures" / f"{name}.png")
+    path = HERE / "pictures" / f"{name}.png"
+    figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def main() -> None:
