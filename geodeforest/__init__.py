@@ -6,6 +6,7 @@ geodeforest costs next to nothing.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from geodeforest.workflows.train_model import train
 
 __version__ = "0.1.0"
+
+# ONNX Runtime keeps an identifier of the device in the user's cache and reports its use over
+# the network, unless it is told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Raster",

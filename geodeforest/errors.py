@@ -29,8 +29,7 @@ class MissingExtra(GeodeforestError, ImportError):
     def __init__(self, what: str, extra: str) -> None:
         self.what, self.extra = what, extra
         super().__init__(
-            f"{what} needs packages that are not installed; "
-            f'run: pip install "geodeforest[{extra}]"'
+            f'{what} needs packages that are not installed; run: pip install "geodeforest[{extra}]"'
         )
 
 

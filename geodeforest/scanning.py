@@ -7,16 +7,16 @@ depend on the scene's height.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.decide import decide, stitched_planes
 from geodeforest.core.grid import ChipGrid, ChipRow, Window
-from geodeforest.core.levels import sample_valid, scene_levels
+from geodeforest.core.levels import scene_levels
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
 from geodeforest.core.ports import Predictor, Progress, SceneSource
@@ -49,18 +49,19 @@ class SettledRows:
 MEDIAN = SceneInput("median", 50)
 """The sample whose median stands in for what was not observed."""
 
+# Pixels decided at a time: enough to hide numpy's overhead.
+_DECIDED_PX = 2**20
+
 
 def radiometry(scene: SceneSource, spec: ModelSpec, scale: BandScale) -> Radiometry | None:
-    """Statistics of the whole scene from a bounded sample; None where it holds no valid pixel."""
-    rule = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
-    sample = sample_valid(scene.read, scene.height, scene.width, rule)
-    if sample.shape[1] == 0:
+    """Statistics of the whole scene from a bounded sample; None where no pixel is valid."""
+    sampled = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
+    median = replace(sampled, percentile=MEDIAN.percentile)
+    inputs = (*spec.scene_inputs, median)
+    levels = scene_levels(scene.read, scene.height, scene.width, scale, inputs)
+    if levels is None:
         return None
-    fill = np.percentile(scale(sample), MEDIAN.percentile, axis=1).astype(np.float32)
-    level = None
-    if spec.scene_inputs:
-        level = scene_levels(scene.read, scene.height, scene.width, scale, spec.scene_inputs)
-    return Radiometry(scale, fill, level)
+    return Radiometry(scale, fill=levels[-1], level=levels[:-1] if spec.scene_inputs else None)
 
 
 def scan_rows(
@@ -69,7 +70,7 @@ def scan_rows(
     plan: ScanPlan,
     how: Radiometry,
     progress: Progress | None = None,
-) -> Iterator[SettledRows]:
+) -> Generator[SettledRows]:
     """Yield the scene's final rows from the first to the last.
 
     One chip is one call of the predictor, ``plan.threads`` of them at a time; results are
@@ -87,12 +88,22 @@ def scan_rows(
                     done += 1
                     if progress is not None:
                         progress(done, len(grid))
-                valid = strip.valid[: row.settled.stop - row.settled.start]
-                classes, stored = decide(stitcher.settle(row), valid, spec, plan.step)
-                yield SettledRows(row.settled.start, classes, stored)
+                yield from _decided(stitcher.settle(row), row, strip, spec, plan.step)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
+
+
+def _decided(
+    planes: NDArray[np.float32], row: ChipRow, strip: Pixels, spec: ModelSpec, step: int
+) -> Iterator[SettledRows]:
+    """The settled rows, a few at a time, since deciding needs several times their memory."""
+    _, height, width = planes.shape
+    some = max(1, _DECIDED_PX // width)
+    for first in range(0, height, some):
+        rows = slice(first, min(first + some, height))
+        classes, stored = decide(planes[:, rows], strip.valid[rows], spec, step)
+        yield SettledRows(row.settled.start + first, classes, stored)
 
 
 def _strips(

@@ -25,7 +25,8 @@ from geodeforest.core.spec import ModelSpec, SceneInput
 from geodeforest.nn.augment import Augmentation, Recolour
 from geodeforest.workflows.build_records import BuildOptions, build_records
 from geodeforest.workflows.model_card import model_card
-from geodeforest.workflows.train_model import TrainOptions, TrainReport, train
+from geodeforest.workflows.train_model import TrainReport, train
+from geodeforest.workflows.train_options import TrainOptions
 
 FOLDS = 5
 COUNT = 1 / 255
@@ -47,7 +48,7 @@ OPTIONS = TrainOptions(
     batch=8,
     learning_rate=3e-3,
     validate_every=100,
-    val_groups=(),
+    val_group=(),
     strategy="cpu",
     name="amazon-s2-rgb",
     augmentation=Augmentation(
@@ -84,7 +85,7 @@ def records(data: Path, work: Path) -> None:
         crop=True,
         shards=2,
         band_names=("red", "green", "blue"),
-        scene_inputs=(SceneInput("dark", 2),),
+        scene_input=(SceneInput("dark", 2),),
     )
     work.mkdir(parents=True, exist_ok=True)
     index = build_records(list(zip(scenes, masks, strict=True)), work / "records", options)
@@ -104,7 +105,7 @@ def held_out(work: Path, fold: int) -> list[str]:
 @click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
 def fold(work: Path, fold: int, threads: int | None) -> None:
     """Train with one fold of scenes held out, and count its pixels."""
-    options = replace(OPTIONS, val_groups=held_out(work, fold), seed=fold)
+    options = replace(OPTIONS, val_group=held_out(work, fold), seed=fold)
     report = _train(work, f"fold-{fold}", options, threads)
     counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
     (work / f"fold-{fold}.json").write_text(json.dumps(counts, indent=2))

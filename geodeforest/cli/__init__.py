@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +24,12 @@ import click
 
 from geodeforest import __version__
 from geodeforest.cli import options
-from geodeforest.errors import GeodeforestError, GeodeforestWarning, OutputUnwritable
+from geodeforest.errors import (
+    BudgetExceeded,
+    GeodeforestError,
+    GeodeforestWarning,
+    OutputUnwritable,
+)
 
 if TYPE_CHECKING:
     from geodeforest.core.ports import Progress
@@ -37,8 +43,11 @@ COMMANDS = {
 }
 """Each command's module, which holds it as ``command``, and its line in ``--help``."""
 
-INTERRUPTED = 130
-TERMINATED = 143
+STOPPED = {
+    int(signal.SIGINT): ("interrupted", 130),
+    int(signal.SIGTERM): ("terminated", 143),
+}
+"""The signals that end a process, what that is called, and the exit code."""
 
 
 def one_line(message: str) -> str:
@@ -57,6 +66,8 @@ def emit(text: str) -> None:
     Raises:
         OutputUnwritable: stdout is closed, or the disk behind it is full.
     """
+    if sys.stdout is None:  # closed before the start: click would say nothing
+        raise OutputUnwritable("stdout", "it is closed", "the result was not printed")
     try:
         click.echo(text)
     except OSError as error:
@@ -65,13 +76,19 @@ def emit(text: str) -> None:
         raise OutputUnwritable("stdout", why, "the result was not fully printed") from error
 
 
+def say(message: str) -> None:
+    """Tell the user something on stderr, in one line."""
+    with suppress(OSError):  # with stderr gone, the exit code still tells
+        click.echo(one_line(f"geodeforest: {message}"), err=True)
+
+
 @contextmanager
 def progress(label: str, *, show: bool | None = None, quiet: bool = False) -> Iterator[Progress]:
     """Yield a function of (done, total) that moves a bar with the time left on stderr.
 
     Without ``show`` the bar appears on a terminal only; with ``quiet`` never.
     """
-    if quiet or not (sys.stderr.isatty() if show is None else show):
+    if sys.stderr is None or quiet or not (sys.stderr.isatty() if show is None else show):
         yield lambda done, total: None
         return
     from tqdm import tqdm
@@ -108,20 +125,20 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error raised on purpose becomes one line and its exit code."""
-        with _warnings_as_lines(), _sigterm_unwinds():
+        with _warnings_as_lines(), _signals_unwind() as came:
             try:
                 return super().invoke(ctx)
-            except GeodeforestError as error:
-                if options.debugging(ctx):
+            except click.exceptions.Exit:
+                raise
+            except BaseException as error:
+                ending = _ending(error, came)
+                if ending is None:
                     raise
-                _end(ctx, f"error: {error}", error.exit_code)
-            except BrokenPipeError:
-                _give_up_stdout()
-                _end(ctx, "error: stdout: its reader went away", OutputUnwritable.exit_code)
-            except KeyboardInterrupt:
-                _end(ctx, "interrupted; run the same command again", INTERRUPTED)
-            except _Terminated:
-                _end(ctx, "terminated; run the same command again", TERMINATED)
+                if options.debugging(ctx):
+                    traceback.print_exc()
+                message, code = ending
+                say(message)
+                ctx.exit(code)
 
     def main(
         self,
@@ -135,6 +152,7 @@ class CommandLine(click.Group):
 
         A command ends with another code than 0 by ``ctx.exit(code)``.
         """
+        _occupy_descriptors()
         run = partial(
             super().main, args, prog_name or self.name, complete_var, standalone_mode=False, **extra
         )
@@ -145,10 +163,10 @@ class CommandLine(click.Group):
         except click.UsageError as error:
             sys.exit(_report_usage(error))
         except click.ClickException as error:
-            _say(f"error: {error.format_message()}")
+            say(f"error: {error.format_message()}")
             sys.exit(error.exit_code)
         except click.Abort:
-            sys.exit(INTERRUPTED)
+            sys.exit(STOPPED[signal.SIGINT][1])
         # Without standalone mode click returns the code of ctx.exit(), or what the command did.
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -169,25 +187,47 @@ def main(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-class _Terminated(BaseException):
-    """SIGTERM came; unwinding removes what is half-written."""
-
-
-def _terminate(number: int, _: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    raise _Terminated
-
-
 @contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
+def _signals_unwind() -> Iterator[list[int]]:
+    """Make the signals that end a process unwind it, so that nothing half-written stays.
+
+    Yields a list of those that came.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        came.append(number)
+        raise KeyboardInterrupt
+
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set a handler
+        yield came  # only the main thread may set a handler
         return
-    former = signal.signal(signal.SIGTERM, _terminate)
+    former = {number: signal.getsignal(number) for number in STOPPED}
+    for number, handler in former.items():
+        if handler != signal.SIG_IGN:  # under nohup it stays ignored
+            signal.signal(number, stop)
     try:
-        yield
+        yield came
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _ending(error: BaseException, came: Sequence[int]) -> tuple[str, int] | None:
+    """What to say of an error, and the exit code; None for a bug."""
+    if came or isinstance(error, KeyboardInterrupt):
+        # Code in C may have made another error of it.
+        word, code = STOPPED[came[0] if came else signal.SIGINT]
+        return f"{word}; run the same command again", code
+    if isinstance(error, GeodeforestError):
+        return f"error: {error}", error.exit_code
+    if isinstance(error, MemoryError):
+        return "error: the memory is used up; try fewer --threads", BudgetExceeded.exit_code
+    if isinstance(error, BrokenPipeError):
+        _give_up_stdout()
+        return "error: stdout: its reader went away", OutputUnwritable.exit_code
+    return None
 
 
 @contextmanager
@@ -205,7 +245,7 @@ def _warnings_as_lines() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, GeodeforestWarning):
-                _say(f"warning: {message}")
+                say(f"warning: {message}")
             else:
                 others(message, category, filename, lineno, file, line)
 
@@ -213,21 +253,23 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _end(ctx: click.Context, message: str, code: int) -> NoReturn:
-    _say(message)
-    ctx.exit(code)
-
-
 def _report_usage(error: click.UsageError) -> int:
     what = " ".join(error.format_message().split()).rstrip(".")
     where = error.ctx.command_path if error.ctx else "geodeforest"
-    _say(f"error: {what}; see {where} --help")
+    say(f"error: {what}; see {where} --help")
     return error.exit_code
 
 
-def _say(message: str) -> None:
-    with suppress(OSError):  # with stderr gone, the exit code still tells
-        click.echo(one_line(f"geodeforest: {message}"), err=True)
+def _occupy_descriptors() -> None:
+    """Open what was closed of stdin, stdout and stderr on nothing.
+
+    Else an output file would get the number of stderr, and with it what libraries write there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _give_up_stdout() -> None:

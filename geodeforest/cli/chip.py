@@ -11,19 +11,19 @@ from geodeforest.cli import emit, one_line, options
 
 
 @click.command(name="chip")
-@click.argument("scene", metavar="SCENE", type=click.Path(path_type=Path))
+@click.argument("scene", metavar="SCENE", type=options.PATH)
 @click.option(
     "-o",
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     required=True,
     help="New directory for the chips.",
 )
 @click.option(
     "--labels",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="Labels of the scene, raster or polygons: cut into label chips too.",
 )
 @click.option(

@@ -47,7 +47,7 @@ def show_model(model: str, as_json: bool) -> None:
 
 
 @command.command(name="verify")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=options.PATH)
 @options.debug
 def verify_model(directory: Path) -> None:
     """Check a model directory: spec, hashes, graph, and one small chip."""

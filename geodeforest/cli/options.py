@@ -8,8 +8,12 @@ not arrive: the command line keeps it for itself.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import click
+
+PATH = click.Path(path_type=Path, readable=False)
+"""Any path. Whether it is there and can be read is for the library to say, with its exit code."""
 
 _DEBUG = "geodeforest.debug"
 
@@ -24,7 +28,8 @@ def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> 
         context.meta[_DEBUG] = True
 
 
-def _parse_bands(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+def parse_bands(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """The value of an option like ``--bands``; the callback of a command with its own help."""
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(","))
@@ -35,9 +40,10 @@ def _parse_bands(_: click.Context, __: click.Parameter, text: str | None) -> tup
     return names
 
 
-def _parse_scale(
+def parse_scale(
     _: click.Context, __: click.Parameter, text: str | None
 ) -> tuple[float, float] | None:
+    """The value of an option like ``--scale``."""
     if text is None:
         return None
     try:
@@ -52,7 +58,7 @@ def _parse_scale(
 bands = click.option(
     "--bands",
     metavar="R,G,B",
-    callback=_parse_bands,
+    callback=parse_bands,
     help="Bands to read, as numbers from 1 or as descriptions, in the model's order. "
     "[default: by description or colour, else the first ones]",
 )
@@ -60,7 +66,7 @@ bands = click.option(
 scale = click.option(
     "--scale",
     metavar="LOW,HIGH",
-    callback=_parse_scale,
+    callback=parse_scale,
     help="Stored numbers that become the model's 0 and 1. [default: the model's, by data type]",
 )
 

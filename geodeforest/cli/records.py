@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geodeforest.cli import emit, options, progress
+from geodeforest.cli import emit, one_line, options, progress
 
 if TYPE_CHECKING:
     from geodeforest.core.spec import SceneInput
@@ -62,44 +62,82 @@ def command() -> None:
 @command.command()
 @click.argument("pairs", nargs=-1, required=True, metavar="SCENE LABELS ...")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
     help="Directory to write the shards and index.json to.",
 )
 @click.option(
     "--label-field", metavar="NAME", help="Attribute of label polygons that holds the class."
 )
 @click.option(
-    "--class-map", metavar="VALUE=CLASS,...", callback=_parse_class_map,
+    "--class-map",
+    metavar="VALUE=CLASS,...",
+    callback=_parse_class_map,
     help="Classes of the values in the labels: forest, deforestation, other or ignore. "
     "[default: 0 forest, 1 deforestation, 2 other, or these names]",
 )
 @click.option(
-    "--background", metavar="CLASS", callback=_parse_class,
+    "--background",
+    metavar="CLASS",
+    callback=_parse_class,
     help="Class of what no label polygon covers. [default: ignored in training]",
 )
 @click.option(
-    "--chip", type=click.IntRange(min=1), default=512, show_default=True, metavar="PX",
+    "--chip",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    metavar="PX",
     help="Side of a record's image in pixels.",
 )
 @click.option(
-    "--overlap", type=click.IntRange(min=0), default=0, show_default=True, metavar="PX",
+    "--overlap",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="PX",
     help="Pixels that neighbouring chips share.",
 )
 @click.option(
-    "--val-group", "val_groups", multiple=True, metavar="GROUP",
-    help="Scene (file name without extension) meant for validation; repeatable.",
+    "--val-group",
+    multiple=True,
+    metavar="GROUP",
+    help="Scene to validate on, by its file name without extension; repeatable. "
+    "Chips named by `geodeforest chip` belong to their scene.",
 )
 @click.option(
-    "--shards", type=click.IntRange(min=1), default=4, show_default=True, metavar="N",
+    "--shards",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
     help="Files to deal the records to; at least one per training replica.",
 )
 @click.option(
-    "--scene-input", "scene_inputs", multiple=True, metavar="NAME:PERCENTILE",
+    "--scene-input",
+    multiple=True,
+    metavar="NAME:PERCENTILE",
     callback=_parse_scene_inputs,
-    help="Level of the whole scene to store with each record, such as dark:2; repeatable.",
+    help="A percentile of the whole scene that the network will also get, per band, "
+    "such as dark:2; repeatable.",
 )
-@options.scale
-@options.bands
+@click.option(
+    "--scale",
+    metavar="LOW,HIGH",
+    callback=options.parse_scale,
+    help="Stored numbers that become the network's 0 and 1, written into the model's spec. "
+    "[default: 0,255 for uint8, 0,10000 for 16 bits, 0,1 for floats]",
+)
+@click.option(
+    "--bands",
+    metavar="B,B,...",
+    callback=options.parse_bands,
+    help="Bands to take, as numbers from 1 or as descriptions; their order becomes the "
+    "model's. [default: all but alpha]",
+)
 @options.overwrite
 @options.quiet
 @options.progress
@@ -115,11 +153,10 @@ def build(pairs: tuple[str, ...], output: Path, as_json: bool, **chosen: Any) ->
     """
     if len(pairs) % 2:
         raise click.UsageError(f"{pairs[-1]} has no labels: give SCENE LABELS in pairs")
-    from geodeforest.core.pixels import BandScale
     from geodeforest.workflows.build_records import BuildOptions, build_records
 
-    quiet, show, scale = chosen.pop("quiet"), chosen.pop("progress"), chosen.pop("scale")
-    settings = BuildOptions(scale=None if scale is None else BandScale(*scale), **chosen)
+    quiet, show = chosen.pop("quiet"), chosen.pop("progress")
+    settings = BuildOptions(**chosen)
     with progress("records", show=show, quiet=quiet) as bar:
         index = build_records(
             list(zip(pairs[::2], pairs[1::2], strict=True)), output, settings, bar
@@ -132,20 +169,27 @@ def build(pairs: tuple[str, ...], output: Path, as_json: bool, **chosen: Any) ->
 @options.json
 @options.debug
 def info(shards: tuple[str, ...], as_json: bool) -> None:
-    """Describe SHARDS: a directory with index.json, or files."""
+    """Describe SHARDS: a directory of records, or files.
+
+    Counts come from index.json; without one every record is read.
+    """
     from geodeforest.workflows.check_records import describe_records
 
     index = describe_records(shards)
-    emit(json.dumps(index.to_dict()) if as_json else "\n".join(_lines(index)))
+    emit(json.dumps(index.to_dict()) if as_json else "\n".join(map(one_line, _lines(index))))
 
 
-@command.command()
+@command.command(short_help="Check every record of SHARDS.")
 @click.argument("shards", nargs=-1, required=True)
 @options.quiet
 @options.json
 @options.debug
 def verify(shards: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """Check SHARDS to the last pixel: hashes, framing, keys, shapes, class ids, counts."""
+    """Check SHARDS, a directory of records or files, to the last pixel.
+
+    Hashes and framing of the files, keys, shapes and class ids of each record, and all
+    counts of index.json.
+    """
     from geodeforest.workflows.check_records import check_records
 
     _tell(check_records(shards), "all whole", as_json=as_json, quiet=quiet)

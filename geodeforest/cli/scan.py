@@ -9,43 +9,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geodeforest.cli import emit, options, progress
+from geodeforest.cli import emit, one_line, options, progress, say
 
 if TYPE_CHECKING:
     from geodeforest.workflows.scan_report import ScanReport
-    from geodeforest.workflows.scan_scene import Targets
-
-_PATH = click.Path(path_type=Path)
+    from geodeforest.workflows.scan_targets import Targets
 
 
 @click.command(name="scan")
-@click.argument("scenes", metavar="SCENE...", type=_PATH, nargs=-1, required=True)
+@click.argument("scenes", metavar="SCENE...", type=options.PATH, nargs=-1, required=True)
 @click.option(
-    "-o", "--output", "outputs", type=_PATH, multiple=True, metavar="PATH",
+    "-o",
+    "--output",
+    "outputs",
+    type=options.PATH,
+    multiple=True,
+    metavar="PATH",
     help="Polygons; the format by extension: .geojson or .gpkg; repeatable. "
     "[default: <scene>_deforestation.geojson here]",
 )
-@click.option("--classes", type=_PATH, metavar="PATH.tif", help="Class map, 255 = not assessed.")
 @click.option(
-    "--scores", type=_PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
-)
-@click.option("--report", type=_PATH, metavar="PATH.json", help="Run record.")
-@click.option(
-    "-m", "--model", metavar="NAME|DIR", help="Built-in model or a model directory. "
-    "[default: the built-in model]",
+    "--classes", type=options.PATH, metavar="PATH.tif", help="Class map, 255 = not assessed."
 )
 @click.option(
-    "--engine", type=click.Choice(["onnx", "tensorflow"]), default="onnx", show_default=True,
+    "--scores", type=options.PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
+)
+@click.option("--report", type=options.PATH, metavar="PATH.json", help="Run record.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME|DIR",
+    help="Built-in model or a model directory. [default: the built-in model]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["onnx", "tensorflow"]),
+    default="onnx",
+    show_default=True,
     help="What runs the model.",
 )
 @options.bands
 @options.scale
 @click.option(
-    "--threshold", type=click.FloatRange(min=0, max=1, min_open=True), metavar="FLOAT",
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="FLOAT",
     help="Score from which a pixel is deforestation. [default: the model's]",
 )
 @click.option(
-    "--min-area", type=click.FloatRange(min=0), default=0.5, show_default=True, metavar="HA",
+    "--min-area",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    metavar="HA",
     help="Drop polygons under this many hectares, judged whole; 0 keeps all.",
 )
 @options.chip
@@ -73,7 +89,9 @@ def command(
     from geodeforest.core.options import ScanOptions
     from geodeforest.core.pixels import BandScale
     from geodeforest.workflows.load_model import load_model
-    from geodeforest.workflows.scan_scene import Targets, scan_to
+    from geodeforest.workflows.scan_report import NO_BASELINE
+    from geodeforest.workflows.scan_scene import scan_to
+    from geodeforest.workflows.scan_targets import Targets, check_outputs
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
     files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
@@ -81,16 +99,17 @@ def command(
     settings = ScanOptions(scale=None if scale is None else BandScale(*scale), **chosen)
     pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     targets = _targets(scenes, pattern)
+    check_outputs(scenes, targets)
     predictor = load_model(model, engine)
     for scene, files_of_scene in zip(scenes, targets, strict=True):
         with progress(scene.name, show=show, quiet=quiet) as bar:
             report = scan_to(scene, files_of_scene, settings, predictor, bar)
         if as_json:
-            emit(json.dumps(report.to_dict()))
+            emit(json.dumps(report.to_dict(), allow_nan=False))
         elif not quiet:
-            emit(_summary(report, files_of_scene))
-        if not quiet:
-            click.echo(f"geodeforest: note: {report.record['notes'][0]}", err=True)
+            emit(one_line(_summary(report, files_of_scene)))
+    if not quiet:
+        say(f"note: {NO_BASELINE}")
 
 
 def _targets(scenes: tuple[Path, ...], pattern: Targets) -> list[Targets]:
@@ -111,15 +130,14 @@ def _targets(scenes: tuple[Path, ...], pattern: Targets) -> list[Targets]:
         )
         for scene in scenes
     ]
-    seen: set[Path] = set()
-    for targets in made:
+    scene_of: dict[Path, int] = {}
+    for number, targets in enumerate(made):
         for path in targets.paths():
-            if path in seen:
+            if scene_of.setdefault(path, number) != number:
                 raise OptionError(
                     f"{path}: more than one scene would be written to it; "
                     "put {scene} into the output path"
                 )
-            seen.add(path)
     return made
 
 
@@ -135,4 +153,3 @@ def _summary(report: ScanReport, targets: Targets) -> str:
         f"{report.polygon_count} {noun}, {report.deforested_ha:,.1f} ha; "
         f"{share:.1%} of the scene assessed -> {files}"
     )
-

@@ -50,21 +50,38 @@ def scene_levels(
 
     None where the sample holds no valid pixel.
     """
+    samples: dict[tuple[int, int], NDArray[np.float32]] = {}
     levels = []
     for wanted in inputs:
-        sample = sample_valid(read, height, width, wanted)
-        if sample.shape[1] == 0:
+        squares = wanted.windows, wanted.window
+        if squares not in samples:
+            samples[squares] = scale(sample_valid(read, height, width, wanted))
+        if samples[squares].shape[1] == 0:
             return None
-        levels.append(np.percentile(scale(sample), wanted.percentile, axis=1))
+        levels.append(np.percentile(samples[squares], wanted.percentile, axis=1))
     return np.asarray(levels, np.float32)
 
 
 def sample_valid(
     read: Callable[[Window], Pixels], height: int, width: int, rule: SceneInput
 ) -> NDArray[np.generic]:
-    """The stored values of the sample's valid pixels, shape (bands, pixels)."""
-    parts = []
-    for window in sample_windows(height, width, rule.windows, rule.window):
-        pixels = read(window)
-        parts.append(pixels.values[:, pixels.valid])
-    return np.concatenate(parts, axis=1)
+    """The stored values of the sample's valid pixels, shape (bands, pixels).
+
+    Where the squares hit no valid pixel (little was observed, say a corner), rows are read
+    from the first one on until as many pixels are found, or there are no more.
+    """
+    squares = sample_windows(height, width, rule.windows, rule.window)
+    sample = np.concatenate([_valid(read(square)) for square in squares], axis=1)
+    if sample.shape[1]:
+        return sample
+    found, wanted = [sample], (rule.windows * rule.window) ** 2
+    for row in range(0, height, rule.window):
+        found.append(_valid(read(Window(row, 0, min(rule.window, height - row), width))))
+        wanted -= found[-1].shape[1]
+        if wanted <= 0:
+            break
+    return np.concatenate(found, axis=1)
+
+
+def _valid(pixels: Pixels) -> NDArray[np.generic]:
+    return pixels.values[:, pixels.valid]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geodeforest.core.decide import stitched_planes, threshold_step
 from geodeforest.core.grid import ChipGrid
@@ -32,8 +33,10 @@ class ScanOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             threshold_step(self.threshold)
-        if not self.min_area >= 0:
-            raise OptionError(f"min_area {self.min_area:g} ha must not be negative")
+        if not 0 <= self.min_area < math.inf:
+            raise OptionError(f"min_area {self.min_area:g} ha must be finite and not negative")
+        if self.chip is not None and self.chip < 1:
+            raise OptionError(f"chip {self.chip} px must be at least 1")
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads {self.threads} must be at least 1")
         if self.memory < 1:
@@ -41,15 +44,18 @@ class ScanOptions:
 
 
 PROGRAM_BYTES = 220 * 2**20
-"""Interpreter, numpy, GDAL, pyogrio, shapely and ONNX Runtime, measured."""
+"""Interpreter, numpy, GDAL, pyogrio, shapely and ONNX Runtime at work, measured."""
 
 CACHE_BYTES = 64 * 2**20
 """The least that GDAL's block cache gets."""
 
+SINK_ROWS = 512
+"""Rows that each of the two raster outputs holds until its blocks are full."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How a scene lies in its file: sizes in pixels, bytes of all its bands per pixel."""
+    """How a scene lies in its file: sizes in pixels, bytes per pixel of the bands to read."""
 
     height: int
     width: int
@@ -58,12 +64,12 @@ class Stored:
 
     @property
     def cache_bytes(self) -> int:
-        """A block cache in which one row of blocks and a quarter fit.
+        """A block cache in which one row of blocks and a quarter fit, and those of an output.
 
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
         """
         row = self.block_rows * self.width * self.pixel_bytes
-        return max(CACHE_BYTES, row + row // 4)
+        return max(CACHE_BYTES, row + row // 4 + SINK_ROWS * self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,22 @@ class ScanPlan:
     def bytes(self) -> int:
         """Estimate of the peak memory of the whole process.
 
-        Two strips of stored rows (one is read ahead), GDAL's block caches, the stitcher,
-        the settled rows on their way out, a network run per thread, and the program itself.
+        Three strips of stored rows (two are joined while one is used), GDAL's block cache,
+        the stitcher, the settled rows, the outputs' rows, a network run per thread, and the
+        program itself.
         """
         chip, width = self.grid.chip, self.grid.width
         stitcher = (self.planes + 1) * chip * width * 4
-        settled = chip * width * (4 * self.planes + 8)
+        settled = self.planes * chip * width * 4
+        outputs = 2 * SINK_ROWS * width
         runs = self.threads * self.network_bytes
-        held = 2 * self.strip_bytes + self.cache_bytes + stitcher + settled + runs
+        held = 3 * self.strip_bytes + self.cache_bytes + stitcher + settled + outputs + runs
         return held + PROGRAM_BYTES
+
+    def within(self, budget_bytes: int) -> ScanPlan:
+        """The plan with no more threads than fit in a budget, but one at least."""
+        spare = budget_bytes - self.bytes + self.threads * self.network_bytes
+        return replace(self, threads=max(1, min(self.threads, spare // self.network_bytes)))
 
 
 def plan_scan(

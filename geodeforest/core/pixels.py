@@ -23,17 +23,19 @@ class BandScale:
     high: float
 
     def __post_init__(self) -> None:
-        if not -math.inf < float(self.low) < float(self.high) < math.inf:
+        low, high = float(self.low), float(self.high)
+        with np.errstate(over="ignore"):  # in float32, as the scale is used
+            finite, span = np.isfinite(np.float32(low)), np.float32(high - low)
+        if not (finite and 0 < span < math.inf):
             raise OptionError(
                 f"scale {self.low},{self.high}: LOW must be less than HIGH, both finite"
             )
 
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Scale and clip to 0..1, in float32."""
-        scaled = (stored.astype(np.float32) - np.float32(self.low)) / np.float32(
-            self.high - self.low
-        )
-        return scaled.clip(0, 1)
+        with np.errstate(over="ignore"):  # what is too large for float32 is above HIGH anyway
+            above = stored.astype(np.float32) - np.float32(self.low)
+        return (above / np.float32(self.high - self.low)).clip(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,7 @@ class Pixels:
         return Pixels(self.values[:, rows, cols], self.valid[rows, cols])
 
 
-def to_input(
-    pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale stored pixels to the network's (rows, cols, bands) in 0..1.
 
     Pixels that are not real become ``fill`` (one value per band), so that what was

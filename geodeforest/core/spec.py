@@ -89,7 +89,7 @@ class Architecture:
             raise OptionError(f"filters {self.filters} must be positive numbers")
         if self.block not in get_args(Block) or self.up not in get_args(Up):
             raise OptionError(f"block {self.block!r} or up {self.up!r} is unknown")
-        if not 1 <= self.up_kernel <= 7:
+        if self.up_kernel not in range(1, 8):
             raise OptionError(f"up_kernel {self.up_kernel} must be in 1..7")
         if self.stem not in (1, 2):
             raise OptionError(f"stem {self.stem} must be 1 or 2")

@@ -27,6 +27,7 @@ _REMEDIES = {
     errno.EFBIG: ("files may not grow so large here", "write to another disk or raise the limit"),
     errno.EROFS: ("the file system is read-only", "write to another directory"),
     errno.EACCES: ("permission is denied", "check the directory's permissions"),
+    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
     errno.EPERM: ("the operation is not permitted", "check the directory's permissions"),
 }
 # Faults that only writing has, so that one of them inside the block is an output's.
@@ -110,8 +111,8 @@ class OutputSet:
         _refuse_inputs(self._finals, inputs)
         for final in self._finals:
             _check_place(final)
-            if final.is_dir():
-                raise OutputUnwritable(final, "is a directory", "give a file name")
+            with naming_faults(final):
+                _check_file(final)
             if not overwrite and os.path.lexists(final):
                 raise OutputExists(final)
 
@@ -168,7 +169,7 @@ class OutputSet:
 
     def _remove_scratch(self) -> None:
         for directory in self._scratch.values():
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
 
 
 class DirectoryOutput:
@@ -204,7 +205,8 @@ class DirectoryOutput:
             if isinstance(source, str | os.PathLike) and _lies_in(Path(source), self._final):
                 raise OptionError(f"{path}: holds the input {source}; give another directory")
         _check_place(self._final)
-        self._check_existing()
+        with naming_faults(self._final):
+            self._check_existing()
 
     def __enter__(self) -> Path:
         self._scratch = _make_scratch(self._final)
@@ -227,7 +229,7 @@ class DirectoryOutput:
             elif _is_full(error):
                 raise unwritable(self._final, error) from error
         finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            _remove(self._scratch)
 
     def _check_existing(self) -> None:
         if not os.path.lexists(self._final):
@@ -274,37 +276,51 @@ def _is_full(error: BaseException) -> TypeGuard[OSError]:
 
 
 def _refuse_twins(finals: Sequence[Path]) -> None:
-    seen: set[str] = set()
+    seen: set[object] = set()
     for final in finals:
         place = os.path.normcase(os.path.join(os.path.realpath(final.parent), final.name))
-        if place in seen or any(_same_file(final, other) for other in finals if other != final):
+        names = {place, _identity(final)} - {None}
+        if names & seen:
             raise OptionError(f"{final}: is the name of two outputs; give each its own")
-        seen.add(place)
+        seen |= names
 
 
 def _refuse_inputs(finals: Sequence[Path], inputs: Iterable[object]) -> None:
     paths = [Path(path) for path in inputs if isinstance(path, str | os.PathLike)]
+    read = {_identity(path) for path in paths} - {None}
     for final in finals:
-        if any(_same_file(final, path) for path in paths):
+        if _identity(final) in read:
             raise OptionError(f"{final}: the output is the input; give another output")
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from all others, whatever its name; None where there is no file."""
     try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):  # one of them does not exist, so they are not one file
-        return False
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _lies_in(path: Path, directory: Path) -> bool:
-    return any(_same_file(parent, directory) for parent in path.absolute().parents)
+    place = _identity(directory)
+    return place is not None and place in map(_identity, path.absolute().parents)
 
 
 def _check_place(final: Path) -> None:
     if final.name in ("", ".", ".."):
         raise OptionError(f"{final}: is not a file name; give one")
-    if not final.parent.is_dir():
+    with naming_faults(final):
+        is_there = final.parent.is_dir()
+    if not is_there:
         raise OutputUnwritable(final, f"there is no directory {final.parent}", "create it first")
+
+
+def _check_file(final: Path) -> None:
+    if final.is_dir():
+        raise OutputUnwritable(final, "is a directory", "give a file name")
+    if final.exists() and not final.is_file():  # to replace /dev/null would harm the system
+        raise OutputUnwritable(final, "is not a regular file", "give a file name")
 
 
 def _make_scratch(final: Path) -> Path:
@@ -312,6 +328,14 @@ def _make_scratch(final: Path) -> Path:
     with naming_faults(final):
         made = tempfile.mkdtemp(prefix=f".{final.name}.gdf-", dir=final.parent)
         return final.parent / Path(made).name
+
+
+def _remove(scratch: Path) -> None:
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:  # a signal in mid-removal: once more, then let it end the program
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
 
 
 def _keep(final: Path, previous: Path) -> None:

@@ -58,7 +58,7 @@ def open_raster(
         SceneNotFound: there is no such file.
         SceneUnreadable: the path is an address, or the file is not such a raster.
     """
-    _refuse_address(os.fspath(path))
+    _refuse_name(os.fspath(path))
     driver = _driver(Path(path), drivers)
     _check_side_cars(Path(path))
     try:
@@ -77,15 +77,20 @@ def cause(error: BaseException) -> str:
         error = error.__cause__
     if isinstance(error, SystemError):
         return "GDAL gives no reason"
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    words = getattr(error, "strerror", None) or str(error)
+    line = next(iter(words.splitlines()), "") or type(error).__name__
     return "".join(c if c.isprintable() else " " for c in line).rstrip(". ")
 
 
-def _refuse_address(path: str) -> None:
+def _refuse_name(path: str) -> None:
     if _ADDRESS.match(path):
         raise SceneUnreadable(
             path.splitlines()[0][:200], "is an address, not a local file", "download the file first"
         )
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # GDAL takes no other names
+        raise SceneUnreadable(path, "has a name that is not UTF-8", "rename it") from None
 
 
 def _driver(path: Path, drivers: tuple[str, ...]) -> str:
@@ -130,7 +135,10 @@ def _check_side_cars(path: Path) -> None:
         if side_car.exists() and not _head(side_car).startswith(_TIFF):
             raise SceneUnreadable(side_car, "is a side-car that is not a TIFF", "remove it")
     notes = path.with_name(path.name + ".aux.xml")
-    if notes.exists():
-        large = notes.stat().st_size > _AUX_XML_LIMIT
-        if large or any(pointer in notes.read_bytes() for pointer in _AUX_XML_POINTERS):
-            raise SceneUnreadable(notes, "is a side-car that is huge or names files", "remove it")
+    try:
+        large = notes.exists() and notes.stat().st_size > _AUX_XML_LIMIT
+        text = notes.read_bytes() if notes.exists() and not large else b""
+    except OSError as error:
+        raise SceneUnreadable(notes, f"cannot be read ({cause(error)})", "remove it") from error
+    if large or any(pointer in text for pointer in _AUX_XML_POINTERS):
+        raise SceneUnreadable(notes, "is a side-car that is huge or names files", "remove it")

@@ -105,7 +105,10 @@ def ground_sample_distance(transform: Affine, crs: CRS, height: int, width: int)
     corners = [corner(transform, *at) for at in ((row, col), (row, col + 1), (row + 1, col))]
     xs, ys = zip(*corners, strict=True)
     try:
-        to_lonlat = pyproj.Transformer.from_crs(pyproj_crs(crs), "EPSG:4326", always_xy=True)
+        known = pyproj_crs(crs)
+        if known.is_geocentric:
+            return None
+        to_lonlat = pyproj.Transformer.from_crs(known, "EPSG:4326", always_xy=True)
         lons, lats = to_lonlat.transform(xs, ys, errcheck=True)
         _, _, sides = _WGS84.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
     except ProjError:

@@ -192,9 +192,11 @@ class _MapSink:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        # GDAL's cache in bytes; with less than two rows of blocks it would write blocks in
-        # parts.
-        cache_bytes = max(_CACHE_BYTES, 2 * BLOCK_PX * self._width)
+        # In bytes. With less than two rows of blocks GDAL would write blocks in parts; and
+        # to lower what someone has set would throw away blocks that are read again.
+        already = rasterio.env.getenv().get("GDAL_CACHEMAX") if rasterio.env.hasenv() else None
+        wanted = max(_CACHE_BYTES, 2 * BLOCK_PX * self._width)
+        cache_bytes = max(already, wanted) if isinstance(already, int) else wanted
         with naming_faults(self._path, *GDAL_ERRORS), rasterio.Env(GDAL_CACHEMAX=cache_bytes):
             yield
 

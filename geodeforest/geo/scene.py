@@ -134,7 +134,7 @@ class ArrayScene:
             bands=tuple(band.name for band in bands),
             gsd_m=_gsd(raster.transform, raster.crs, height, width),
             date=None,
-            block=(height, width),
+            block=(1, width),  # any rows can be read without others
         )
 
     @property
@@ -225,12 +225,19 @@ def _open(source: Source, stack: ExitStack) -> tuple[Any, str]:
     if isinstance(source, Raster):
         return source, _ARRAY_NAME
     if hasattr(source, "rio") and hasattr(source, "data"):  # a DataArray, rioxarray loaded
-        data = source.data if source.data.ndim == 3 else source.data[np.newaxis]
-        return Raster(data, source.rio.transform(), source.rio.crs, source.rio.nodata), _ARRAY_NAME
+        return _from_data_array(source), _ARRAY_NAME
     raise OptionError(
         f"scene: a {type(source).__name__} is not a scene; give a path, an open rasterio "
         "dataset, a rioxarray DataArray or a geodeforest.Raster"
     )
+
+
+def _from_data_array(source: Any) -> Raster:
+    rio = source.rio
+    data = source.transpose(..., rio.y_dim, rio.x_dim).data
+    # The geotransform that rioxarray keeps is not that of an array with every other row.
+    place = rio.transform(recalc=True)
+    return Raster(data if data.ndim == 3 else data[np.newaxis], place, rio.crs, rio.nodata)
 
 
 def _present(opened: Any) -> tuple[Band, ...]:
@@ -240,7 +247,7 @@ def _present(opened: Any) -> tuple[Band, ...]:
         return tuple(Band(index, None, "undefined", nodata) for index in range(1, count + 1))
     facts = zip(
         opened.indexes,
-        opened.descriptions,
+        _descriptions(opened),
         opened.colorinterp,
         opened.nodatavals,
         opened.dtypes,
@@ -250,6 +257,13 @@ def _present(opened: Any) -> tuple[Band, ...]:
         Band(index, description, colour.name.lower(), _storable(nodata, dtype))
         for index, description, colour, nodata, dtype in facts
     )
+
+
+def _descriptions(dataset: Any) -> Sequence[str | None]:
+    try:
+        return tuple(dataset.descriptions)
+    except UnicodeDecodeError:  # written in some 8-bit alphabet: then they say nothing
+        return (None,) * int(dataset.count)
 
 
 def _storable(nodata: float | None, dtype: str) -> float | None:

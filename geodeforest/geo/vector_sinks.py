@@ -44,6 +44,19 @@ _SINKS: dict[str, Callable[[Path, CRS], VectorSink]] = {
 }
 
 
+def vector_format(path: Path) -> Callable[[Path, CRS], VectorSink]:
+    """What makes a sink of the format that the extension of ``path`` means.
+
+    Raises:
+        OptionError: no format has that extension.
+    """
+    sink = _SINKS.get(path.suffix.lower())
+    if sink is None:
+        known = " or ".join(_SINKS)
+        raise OptionError(f"{path}: no format has this extension; name a file {known}")
+    return sink
+
+
 def open_vector_sink(path: Path, crs: CRS) -> VectorSink:
     """The sink for a file of polygons that are in ``crs``, by the extension of ``path``.
 
@@ -52,11 +65,7 @@ def open_vector_sink(path: Path, crs: CRS) -> VectorSink:
     Raises:
         OptionError: no format has that extension.
     """
-    sink = _SINKS.get(path.suffix.lower())
-    if sink is None:
-        known = " or ".join(_SINKS)
-        raise OptionError(f"{path.name}: no format has this extension; name a file {known}")
-    return sink(path, crs)
+    return vector_format(path)(path, crs)
 
 
 class MemorySink:

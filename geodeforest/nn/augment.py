@@ -163,9 +163,7 @@ def _relief(example: Example, most: float, seed: tf.Tensor) -> Example:
     haze = HAZE_PART * _base(example, bands)
     # Two standard deviations below the mean lies what a 2nd percentile finds.
     dark = HAZE_PART + (1 - HAZE_PART) * tf.exp(-2 * 0.7 * amount)
-    return example._replace(
-        image=haze + (example.image - haze) * light, level=example.level * dark
-    )
+    return example._replace(image=haze + (example.image - haze) * light, level=example.level * dark)
 
 
 def _stretch(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:

@@ -1,4 +1,4 @@
-"""The training loop: steps, validation by group, checkpoints that resume, logs.
+"""The training loop: steps, validation by group, checkpoints that resume.
 
 Gets a strategy, a network's shape and batches; reads no scene and writes no model.
 """
@@ -6,12 +6,14 @@ Gets a strategy, a network's shape and batches; reads no scene and writes no mod
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import math
+import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,15 +21,25 @@ import tensorflow as tf
 
 from geodeforest.core.metrics import Confusion
 from geodeforest.core.spec import ARCHITECTURES, Architecture
-from geodeforest.errors import OptionError, OutputError, TrainingError
+from geodeforest.errors import GeodeforestWarning, OptionError, OutputUnwritable, TrainingError
 from geodeforest.nn.augment import TURNS, Augmentation
-from geodeforest.nn.losses import LOSSES, LossName
+from geodeforest.nn.log import HERE, Log
+from geodeforest.nn.losses import LOSSES, LossName, loss_named
 from geodeforest.nn.schedule import optimizer
 from geodeforest.nn.steps import Learner
 from geodeforest.nn.unet import build_unet
 
 Batches = Callable[[int], tf.data.Dataset]
 StepDone = Callable[[int, int, float], None]
+
+_BEGUN, _BEST, _CHECKPOINTS = "options.json", "best.weights.h5", "checkpoints"
+_OWN = {_BEGUN, _BEST, _CHECKPOINTS, "tensorboard", "log.csv", "scratch.weights.h5"}
+
+# Without it the files of a checkpoint would land on the machine of a remote TPU.
+_TO_DISK = tf.train.CheckpointOptions(experimental_io_device=HERE)
+
+# What TensorFlow's reader says of a file that is cut short, damaged or of another network.
+_UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +62,15 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.validate_every) < 1:
-            raise OptionError("steps, batch and validate_every must be at least 1")
-        if not self.learning_rate > 0:
-            raise OptionError(f"learning rate {self.learning_rate:g} must be above 0")
+        patience = 1 if self.patience is None else self.patience
+        if min(self.steps, self.batch, self.validate_every, patience) < 1:
+            raise OptionError("steps, batch, validate_every and patience must be at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise OptionError(f"learning rate {self.learning_rate:g} must be above 0 and finite")
         if self.loss not in LOSSES:
             raise OptionError(f"loss {self.loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+        if not 0 <= self.seed < 2**32:
+            raise OptionError(f"seed {self.seed} must be in 0..{2**32 - 1}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a training reads: batches from a step on, and one pass of validation batches."""
+    """What a training reads: batches from a step on, and one pass of validation batches.
+
+    ``deforestation`` is the index of that class. ``identity`` tells these data from others,
+    in values that JSON can hold: a training is resumed on the data it began with.
+    """
 
     bands: int
     classes: int
@@ -82,6 +101,8 @@ class Data:
     training: Batches
     validation: tf.data.Dataset | None
     val_groups: Sequence[str] = ()
+    deforestation: int = 1
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -96,9 +117,14 @@ def fit(
     """Train, leaving checkpoints, ``log.csv`` and TensorBoard summaries in ``directory``.
 
     Raises:
-        TrainingError: the loss is not finite, or ``resume`` with other options.
+        OptionError: patience without groups to validate on.
+        TrainingError: the loss is not finite, memory is short, or ``resume`` with other
+            options or data, or with checkpoints that cannot be read.
+        OutputUnwritable: the disk is full or read-only.
     """
-    _same_options(directory, options, resume)
+    if options.patience is not None and data.validation is None:
+        raise OptionError("patience needs groups to validate on: name some with --val-group")
+    _begin(directory, options, data, resume)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope(), _precision(strategy):
         learner = Learner(
@@ -109,11 +135,26 @@ def fit(
                 scene_inputs=data.scene_inputs,
             ),
             optimizer(options.steps, options.learning_rate, options.weight_decay),
-            LOSSES[options.loss],
+            loss_named(options.loss, data.classes, data.deforestation),
             options.batch,
         )
         learner.optimizer.build(learner.model.trainable_variables)
     return _Training(data, options, strategy, directory, learner).run(resume, on_step)
+
+
+def clear(directory: Path) -> None:
+    """Remove what a former training left.
+
+    Raises:
+        OutputUnwritable: the directory holds other things too, or cannot be removed.
+    """
+    with _writing(directory):
+        if not directory.exists():
+            return
+        if foreign := sorted({entry.name for entry in directory.iterdir()} - _OWN):
+            why = f"holds {foreign[0]}, which no training left there"
+            raise OutputUnwritable(directory, why, "name another directory")
+        shutil.rmtree(directory)
 
 
 class _Training:
@@ -132,7 +173,7 @@ class _Training:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
-        checkpoint = tf.train.Checkpoint(
+        self.checkpoint = tf.train.Checkpoint(
             model=learner.model,
             optimizer=learner.optimizer,
             step=self.step,
@@ -140,80 +181,116 @@ class _Training:
             waited=self.waited,
         )
         self.checkpoints = tf.train.CheckpointManager(
-            checkpoint, str(directory / "checkpoints"), max_to_keep=2
+            self.checkpoint, str(directory / _CHECKPOINTS), max_to_keep=2
         )
-        self.best_weights = directory / "best.weights.h5"
-        self.count = tf.function(learner.confusion_step)
+        self.best_weights = directory / _BEST
+        self.train, self.count = self._compiled()
+        self.held = None
+        if data.validation is not None:
+            self.held = strategy.experimental_distribute_dataset(data.validation)
 
     def run(self, resume: bool, on_step: StepDone | None) -> Fitted:
-        if resume and self.checkpoints.latest_checkpoint:
-            self.checkpoints.restore_or_initialize()
-        done = int(self.step.numpy())
-        batches = self.strategy.experimental_distribute_dataset(self.data.training(done))
-        train = self._train_function()
+        done = self._restore() if resume else 0
         confusion: dict[str, Confusion] = {}
         losses: list[float] = []
-        with _Log(self.directory, done) as log:
-            for batch in batches if done < self.options.steps else ():
-                losses.append(float(train(batch)))
+        with contextlib.ExitStack() as stack:
+            with _writing(self.directory):
+                log = stack.enter_context(Log(self.directory, done))
+            for batch in self._batches(done):
+                losses.append(self._step(batch, done + 1))
                 done += 1
-                self._check(losses[-1], done)
                 if on_step is not None:
                     on_step(done, self.options.steps, losses[-1])
                 if done % self.options.validate_every and done < self.options.steps:
                     continue
                 confusion = self.validate()
-                log.write(done, float(np.mean(losses)), _pooled(confusion))
+                with _writing(self.directory):
+                    log.write(done, float(np.mean(losses)), _pooled(confusion))
+                    self._judge(_pooled(confusion))
+                    self.step.assign(done)
+                    self.checkpoints.save(done, options=_TO_DISK)
                 losses.clear()
-                stop = self._judge(_pooled(confusion))
-                self.step.assign(done)
-                self.checkpoints.save(done)
-                if stop or done >= self.options.steps:
+                if done >= self.options.steps or self._out_of_patience():
                     break
         return self._result(done, confusion)
 
     def validate(self) -> dict[str, Confusion]:
         """The confusion matrix of each validation group, by the best-scored class."""
-        if self.data.validation is None:
+        if self.held is None:
             return {}
-        totals: dict[str, Confusion] = {}
-        for images, labels, levels, numbers in self.data.validation:
-            for number, counts in zip(
-                numbers.numpy(), self.count(images, labels, levels).numpy(), strict=True
-            ):
-                name = self.data.val_groups[number]
-                seen = Confusion(counts)
-                totals[name] = totals[name] + seen if name in totals else seen
-        return totals
+        classes = self.data.classes
+        totals = np.zeros((len(self.data.val_groups), classes, classes), np.int64)
+        for batch in self.held:
+            parts = (self.strategy.experimental_local_results(p) for p in self.count(batch))
+            for counts, groups in zip(*parts, strict=True):
+                np.add.at(totals, groups.numpy(), counts.numpy())
+        return {group: Confusion(t) for group, t in zip(self.data.val_groups, totals, strict=True)}
 
-    def _train_function(self) -> Callable[[object], tf.Tensor]:
+    def _compiled(self) -> tuple[Callable[..., tf.Tensor], Callable[..., Any]]:
+        """A step of training and one of validation, on all replicas."""
+
         @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no stubs
         def train(batch: tuple[tf.Tensor, ...]) -> tf.Tensor:
             parts = self.strategy.run(self.learner.train_step, args=batch)
             return self.strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
 
-        return train  # type: ignore[no-any-return]
+        @tf.function  # type: ignore[untyped-decorator]
+        def count(batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+            *examples, groups = batch
+            return self.strategy.run(self.learner.confusion_step, args=tuple(examples)), groups
 
-    def _check(self, loss: float, step: int) -> None:
+        return train, count
+
+    def _batches(self, done: int) -> Any:
+        """The batches still to train on; none where the training has come to its end."""
+        if done >= self.options.steps or self._out_of_patience():
+            return ()
+        return self.strategy.experimental_distribute_dataset(self.data.training(done))
+
+    def _step(self, batch: object, number: int) -> float:
+        try:
+            loss = float(self.train(batch))
+        except tf.errors.ResourceExhaustedError as error:
+            why = "the device has too little memory for a step; lower the batch or the crop"
+            raise TrainingError(f"{self.directory}: {why}") from error
         if not math.isfinite(loss):
             raise TrainingError(
-                f"{self.directory}: the loss is {loss} at step {step}; "
+                f"{self.directory}: the loss is {loss} at step {number}; "
                 "lower the learning rate or look for odd values in the records"
             )
+        return loss
 
-    def _judge(self, pooled: Confusion | None) -> bool:
-        """Remember the best validation; True when patience has run out."""
+    def _restore(self) -> int:
+        """Go back to the newest checkpoint that can be read; gives its step."""
+        paths = self.checkpoints.checkpoints
+        for path in reversed(paths):
+            try:
+                self.checkpoint.restore(path, _TO_DISK).assert_existing_objects_matched()
+                return int(self.step.numpy())
+            except _UNREADABLE:
+                message = f"{path}: this checkpoint cannot be read; going back to the one before"
+                warnings.warn(message, GeodeforestWarning, stacklevel=2)
+        if paths:
+            why = "no checkpoint in it can be read; pass --overwrite to start afresh"
+            raise TrainingError(f"{self.directory}: {why}")
+        return 0
+
+    def _judge(self, pooled: Confusion | None) -> None:
+        """Remember the best validation."""
         if pooled is None or self.options.patience is None:
-            return False
-        if pooled.mean_iou > float(self.best.numpy()):
-            self.best.assign(pooled.mean_iou)
-            self.waited.assign(0)
-            scratch = self.best_weights.with_name("scratch.weights.h5")
-            self.learner.model.save_weights(scratch)
-            scratch.replace(self.best_weights)
-        else:
+            return
+        if not pooled.mean_iou > float(self.best.numpy()):
             self.waited.assign_add(1)
-        return int(self.waited.numpy()) >= self.options.patience
+            return
+        self.best.assign(pooled.mean_iou)
+        self.waited.assign(0)
+        scratch = self.directory / "scratch.weights.h5"
+        self.learner.model.save_weights(scratch)
+        scratch.replace(self.best_weights)
+
+    def _out_of_patience(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and int(self.waited.numpy()) >= patience
 
     def _result(self, done: int, confusion: dict[str, Confusion]) -> Fitted:
         if self.options.patience is not None and self.best_weights.exists():
@@ -222,63 +299,33 @@ class _Training:
         return Fitted(self.learner.model, done, confusion or self.validate())
 
 
-_SCALARS = tf.compat.v1.SummaryMetadata(
-    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-)
-"""What ``tf.summary.scalar`` would write; that one needs the tensorboard package."""
-
-
-class _Log:
-    """``log.csv`` and TensorBoard summaries, one row per validation."""
-
-    FIELDS = ("step", "loss", "val_accuracy", "val_mean_iou")
-
-    def __init__(self, directory: Path, done: int) -> None:
-        self._path = directory / "log.csv"
-        kept = []
-        if done and self._path.exists():
-            with self._path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= done]
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
-            writer.writeheader()
-            writer.writerows(kept)
-        self._board = tf.summary.create_file_writer(str(directory / "tensorboard"))
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._board.close()
-
-    def write(self, step: int, loss: float, pooled: Confusion | None) -> None:
-        row: dict[str, float] = {"loss": loss}
-        if pooled is not None:
-            row |= {"val_accuracy": pooled.accuracy, "val_mean_iou": pooled.mean_iou}
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self.FIELDS).writerow({"step": step, **row})
-        with self._board.as_default(step=step):
-            for name, value in row.items():
-                tf.summary.write(name, np.float32(value), metadata=_SCALARS)
-        self._board.flush()
-
-
-def _same_options(directory: Path, options: FitOptions, resume: bool) -> None:
-    """Write the options beside the checkpoints, or compare with those a resumed run began with."""
-    path = directory / "options.json"
-    text = json.dumps(asdict(options), indent=2)
-    if resume and path.exists():
-        if path.read_text() != text:
-            raise TrainingError(
-                f"{directory}: it was begun with other options; pass the same ones, "
-                "or --overwrite without --resume to start afresh"
-            )
-        return
-    try:
+def _begin(directory: Path, options: FitOptions, data: Data, resume: bool) -> None:
+    """Write down what the training begins with, or compare with what a resumed one began with."""
+    path = directory / _BEGUN
+    text = json.dumps({"options": asdict(options), "data": dict(data.identity)}, indent=2)
+    with _writing(directory):
+        if resume and path.exists():
+            if path.read_text("utf-8", "replace") != text:
+                raise TrainingError(
+                    f"{directory}: it was begun with other options or records; pass the same "
+                    "ones, or --overwrite without --resume to start afresh"
+                )
+            return
         directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise OutputError(f"{directory}: {error.strerror}; choose another directory") from error
+        path.write_text(text, "utf-8")
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turn what the disk or TensorFlow's writers say inside into one line."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, OutputUnwritable):
+            raise
+        words = getattr(error, "strerror", None) or str(error)
+        why = f"cannot be written ({(words.splitlines() or [type(error).__name__])[0][:120]})"
+        raise OutputUnwritable(directory, why, "free some space or write elsewhere") from error
 
 
 @contextlib.contextmanager

@@ -31,8 +31,10 @@ DEFAULT_SCALES = {
     "uint8": BandScale(0, 255),
     "uint16": BandScale(0, 10_000),
     "int16": BandScale(0, 10_000),
+    "float32": BandScale(0, 1),
+    "float64": BandScale(0, 1),
 }
-"""Stored numbers that become 0 and 1 where none are given; other dtypes hold 0..1."""
+"""Stored numbers that become 0 and 1 where none are given."""
 
 _REBUILD = "build the records again"
 
@@ -81,9 +83,9 @@ class SetFacts:
     val_groups: tuple[str, ...] = ()
 
 
-def default_scale(dtype: str) -> BandScale:
-    """The scale of stored numbers about which nothing else is known."""
-    return DEFAULT_SCALES.get(dtype, BandScale(0, 1))
+def default_scale(dtype: str) -> BandScale | None:
+    """The scale of stored numbers about which nothing else is known; int32 has no usual one."""
+    return DEFAULT_SCALES.get(dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,7 @@ class RecordIndex:
 
     def fits(self, other: RecordIndex) -> bool:
         """Whether a network can be trained on both sets at once."""
-        mine, theirs = (
-            (i.format, i.facts.scale, i.facts.scene_inputs) for i in (self, other)
-        )
+        mine, theirs = ((i.format, i.facts.scale, i.facts.scene_inputs) for i in (self, other))
         return mine == theirs
 
     @classmethod
@@ -229,4 +229,8 @@ def _nonsense(index: RecordIndex) -> str | None:
         # A name with a path in it, of any system, would lead out of the set's directory.
         if PureWindowsPath(shard.name).name != shard.name or shard.name in ("", ".."):
             return f"names a shard {shard.name!r}, which is not a plain file name"
-    return None if index.shards else "names no shard"
+    if not index.shards:
+        return "names no shard"
+    if (grouped := sum(index.tally.groups.values())) != index.records:
+        return f"has groups of {grouped} records and shards of {index.records}"
+    return None

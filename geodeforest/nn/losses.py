@@ -8,6 +8,7 @@ loss per image, so that the caller can divide by the global batch of all replica
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import tensorflow as tf
@@ -84,11 +85,11 @@ def hybrid(
     to the number of classes, so that a perfect map costs 0 and the worst one
     (1 + lambda) * classes. The published form subtracts the indexes from the number of
     classes, which leaves a constant whenever the weights do not add up to it. By default
-    the second class (deforestation) weighs as in the seed, 2.2 against 0.4 of the others.
+    the weights are the seed's, with deforestation as the second class.
     """
     index = tversky_index(truth, score, weight)
     classes = index.shape[-1]
-    chosen = class_weights or tuple(2.2 if c == 1 else 0.4 for c in range(classes))
+    chosen = class_weights or seed_weights(classes)
     weighted = tf.reduce_sum((1 - index) * _shares(index, chosen), axis=-1) * classes
     return weighted + dice_share * tf.reduce_sum(1 - index, axis=-1)
 
@@ -99,6 +100,18 @@ LOSSES: dict[LossName, Loss] = {
     "tversky": tversky,
     "hybrid": hybrid,
 }
+
+
+def loss_named(name: LossName, classes: int, deforestation: int = 1) -> Loss:
+    """The loss of a name for so many classes; ``deforestation`` is the index of that class."""
+    if name != "hybrid":
+        return LOSSES[name]
+    return partial(hybrid, class_weights=seed_weights(classes, deforestation))
+
+
+def seed_weights(classes: int, deforestation: int = 1) -> tuple[float, ...]:
+    """The seed system's class weights: 2.2 for deforestation, 0.4 for each other class."""
+    return tuple(2.2 if c == deforestation else 0.4 for c in range(classes))
 
 
 def _shares(index: tf.Tensor, class_weights: tuple[float, ...] | None) -> tf.Tensor:

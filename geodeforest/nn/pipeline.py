@@ -15,7 +15,10 @@ from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.nn.augment import Augmentation, Example, augment
 
 CACHE_BYTES = 2 * 2**30
-SHUFFLE_RECORDS = 256
+"""Training records of up to so many bytes are decoded once and held in memory."""
+
+SHUFFLE_RECORDS, SHUFFLE_BYTES = 256, 2**29
+"""At most so many records wait for their turn, and never more than fit in so many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +41,28 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches (images, labels, levels) of ``count`` records.
 
-    The order and every augmentation follow from the seed and the number of the example,
-    so a training resumed at step ``start`` sees what it would have seen. Records of up to
-    ``CACHE_BYTES`` are held in memory, more are read again in every pass.
+    The order of each epoch and every augmentation follow from the seed and the numbers of
+    the epoch and the example, so a training resumed at step ``start`` sees what it would
+    have seen, and passes over less than one epoch to get there.
     """
-    if count * _record_bytes(records) <= CACHE_BYTES:
+    size = _record_bytes(records)
+    if count * size <= CACHE_BYTES:
         records = records.cache()
-    endless = records.shuffle(min(count, SHUFFLE_RECORDS), seed=feed.seed).repeat()
-    numbered = endless.enumerate().skip(start * feed.batch)
+    waiting = max(1, min(count, SHUFFLE_RECORDS, SHUFFLE_BYTES // size))
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        # The graph takes a seed of its own from the program's and would mix it in.
+        tf.compat.v1.get_default_graph().seed = None
+        seed = _hash(number, feed.seed)
+        order = records.shuffle(waiting, seed, reshuffle_each_iteration=False)
+        return order.enumerate(number * count)
 
     def change(number: tf.Tensor, record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         seed = tf.stack([number, tf.constant(feed.seed, tf.int64)])
         return tuple(augment(_example(record, feed), augmentation, seed))
 
+    first, passed = divmod(start * feed.batch, count)
+    numbered = tf.data.Dataset.range(first, tf.int64.max).flat_map(epoch).skip(passed)
     changed = numbered.map(change, num_parallel_calls=tf.data.AUTOTUNE)
     return changed.batch(feed.batch, drop_remainder=True).prefetch(2)
 
@@ -68,9 +80,9 @@ def validation_batches(
         number = tf.argmax(tf.cast(names == record["group"], tf.int32), output_type=tf.int32)
         return (*_example(record, feed), number)
 
-    def blank(image: tf.Tensor, labels: tf.Tensor, level: tf.Tensor, number: tf.Tensor) -> tuple[
-        tf.Tensor, ...
-    ]:
+    def blank(
+        image: tf.Tensor, labels: tf.Tensor, level: tf.Tensor, number: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         return image, tf.fill(labels.shape, tf.cast(NOT_ASSESSED, labels.dtype)), level, number
 
     examples = records.map(numbered, num_parallel_calls=tf.data.AUTOTUNE)
@@ -90,6 +102,13 @@ def _example(record: dict[str, tf.Tensor], feed: Feed) -> Example:
     return Example(image, labels, record["scene_level"])
 
 
+def _hash(number: tf.Tensor, seed: int) -> tf.Tensor:
+    """A whole number that follows from both, and from nothing else."""
+    both = tf.stack([number, tf.constant(seed, tf.int64)])
+    return tf.random.stateless_uniform((), both, minval=None, maxval=None, dtype=tf.int64)
+
+
 def _record_bytes(records: tf.data.Dataset) -> int:
-    image = records.element_spec["image"]
-    return int(image.shape.num_elements() * image.dtype.size)
+    """Memory of one parsed record, without its few words."""
+    parts = [part for part in records.element_spec.values() if part.dtype != tf.string]
+    return max(1, sum(int(part.shape.num_elements() * part.dtype.size) for part in parts))

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from geodeforest.core.pixels import BandScale
 from geodeforest.errors import OptionError, RecordError
 from geodeforest.nn.addresses import (
     is_file,
@@ -81,15 +82,16 @@ def open_records(paths: Paths) -> RecordSet:
 
     Raises:
         RecordError: missing, damaged, cut short, not training records, or loose shards
-            with scene levels, whose rule only the index tells.
+            with scene levels or int32 numbers, whose rule only the index tells.
     """
     files, index = _locate(paths)
     if index is not None:
         _check_shards(files, index)
         return RecordSet(files, index, "project")
     found = _survey(files)
-    if found.format.levels:
-        why = f"has scene levels, and no {INDEX_NAME} tells their rule"
+    if found.format.levels or default_scale(found.format.dtype) is None:
+        what = "scene levels" if found.format.levels else f"{found.format.dtype} numbers"
+        why = f"has {what}, and no {INDEX_NAME} tells their rule"
         raise RecordError(files[0], why, "give the directory that holds the index")
     return found
 
@@ -153,11 +155,13 @@ def dataset(records: RecordSet, groups: Collection[str] | None = None) -> Any:
     """
     if unknown := sorted(set(groups or ()) - set(records.index.tally.groups)):
         raise OptionError(f"the records have no group {', '.join(unknown)}")
-    shards = tf.data.Dataset.from_tensor_slices((
-        list(records.files),
-        [stem_of(file) for file in records.files],
-        ["GZIP" if _is_gzip(file) else "" for file in records.files],
-    ))
+    shards = tf.data.Dataset.from_tensor_slices(
+        (
+            list(records.files),
+            [stem_of(file) for file in records.files],
+            ["GZIP" if _is_gzip(file) else "" for file in records.files],
+        )
+    )
     seed = records.kind == "seed"
     examples = shards.interleave(
         lambda path, stem, packing: tf.data.TFRecordDataset(path, packing).map(
@@ -288,7 +292,7 @@ def _survey(files: tuple[str, ...]) -> RecordSet:
     if first is None:
         raise RecordError(files[0], "holds no record", _REBUILD)
     # Loose shards do not tell their scale.
-    facts = SetFacts(default_scale(first.format.dtype))
+    facts = SetFacts(default_scale(first.format.dtype) or BandScale(0, 1))
     index = RecordIndex(first.format, facts, tuple(shards), Tally(groups, pixels))
     return RecordSet(files, index, first.kind)
 

@@ -41,16 +41,15 @@ class Learner:
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return loss
 
-    def confusion_step(
-        self, images: tf.Tensor, labels: tf.Tensor, levels: tf.Tensor
-    ) -> tf.Tensor:
+    def confusion_step(self, images: tf.Tensor, labels: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         """Confusion counts per image, (n, classes, classes): truth by best-scored class."""
         classes = int(self.model.output_shape[-1])
         scores = self.model(self._inputs(images, levels), training=False)
         found = tf.one_hot(tf.argmax(scores, axis=-1, output_type=tf.int32), classes)
         # one_hot gives an ignored pixel (255) an all-zero row, which counts nowhere.
         truth = tf.one_hot(tf.cast(labels, tf.int32), classes)
-        return tf.cast(tf.einsum("nrct,nrcp->ntp", truth, found), tf.int64)
+        # 0 and 1 are exact in every precision, and so are sums of fewer than 2**24 pixels.
+        return tf.cast(tf.einsum("nrct,nrcp->ntp", truth, found), tf.int32)
 
     def _inputs(self, images: tf.Tensor, levels: tf.Tensor) -> tf.Tensor | list[tf.Tensor]:
         return [images, levels] if len(self.model.inputs) > 1 else images

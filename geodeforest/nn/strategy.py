@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _HTTP2_SETTINGS = 4
 _METADATA_SERVER = ("metadata.google.internal", 80)
+_START_S = 120
+"""A TPU that speaks may take so long to start; whatever else speaks gRPC never does."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,6 +51,13 @@ def resolve_strategy(
     if kind == "gpu":
         return _gpus()
     return _cpu() if kind == "cpu" else _auto(_tpu_address(tpu), timeout_s)
+
+
+def reads_elsewhere(strategy: tf.distribute.Strategy) -> bool:
+    """Whether another machine makes the batches: a remote TPU, which sees no local file."""
+    if not isinstance(strategy, tf.distribute.TPUStrategy):
+        return False
+    return bool(strategy.cluster_resolver.master())
 
 
 def _auto(address: str | None, timeout_s: float) -> tf.distribute.Strategy:
@@ -98,9 +107,7 @@ def _tpu(address: str, timeout_s: float) -> tf.distribute.Strategy:
         _within(timeout_s, address, lambda: _reach(_METADATA_SERVER, timeout_s))
     try:
         resolver = _within(4 * timeout_s, address, lambda: _resolver(address))
-        if address != "local":
-            tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
+        _within(_START_S, address, lambda: _start(resolver, address))
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, ImportError, tf.errors.OpError) as error:
         raise _no_tpu(address, _brief(error)) from error
@@ -108,6 +115,13 @@ def _tpu(address: str, timeout_s: float) -> tf.distribute.Strategy:
 
 def _resolver(address: str) -> tf.distribute.cluster_resolver.TPUClusterResolver:
     return tf.distribute.cluster_resolver.TPUClusterResolver(address)
+
+
+def _start(resolver: tf.distribute.cluster_resolver.TPUClusterResolver, address: str) -> bool:
+    if address != "local":
+        tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return True
 
 
 def _within(timeout_s: float, address: str, ask: Callable[[], _T]) -> _T:

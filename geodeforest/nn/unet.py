@@ -6,6 +6,7 @@ Ronneberger, Fischer, Brox 2015 (doi 10.1007/978-3-319-24574-4_28).
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from geodeforest.core.spec import Architecture
@@ -75,9 +76,7 @@ def _body(x: keras.KerasTensor, shape: Architecture) -> keras.KerasTensor:
     return x
 
 
-def _raised(
-    skip: keras.KerasTensor, depth: int, shape: Architecture
-) -> list[keras.KerasTensor]:
+def _raised(skip: keras.KerasTensor, depth: int, shape: Architecture) -> list[keras.KerasTensor]:
     """A dense network's level, carried up one size at a time to every finer level."""
     carried: list[keras.KerasTensor] = []
     if not shape.dense:
@@ -89,9 +88,7 @@ def _raised(
     return carried
 
 
-def _level(
-    x: keras.KerasTensor, filters: int, shape: Architecture, name: str
-) -> keras.KerasTensor:
+def _level(x: keras.KerasTensor, filters: int, shape: Architecture, name: str) -> keras.KerasTensor:
     for step in range(2):
         x = _conv(x, filters, 3, shape, f"{name}_{step}")
     return x
@@ -113,9 +110,7 @@ def _conv(
     x: keras.KerasTensor, filters: int, kernel: int, shape: Architecture, name: str
 ) -> keras.KerasTensor:
     if shape.block == "separable" and kernel > 1:
-        x = layers.DepthwiseConv2D(
-            kernel, padding="same", use_bias=False, name=f"{name}_depth"
-        )(x)
+        x = layers.DepthwiseConv2D(kernel, padding="same", use_bias=False, name=f"{name}_depth")(x)
         kernel = 1
     x = layers.Conv2D(
         filters,
@@ -130,5 +125,8 @@ def _conv(
 
 def _activate(x: keras.KerasTensor, shape: Architecture, name: str) -> keras.KerasTensor:
     if shape.norm:
-        x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        # Moments over the whole batch, so that a step does not depend on the number of
+        # replicas, and their running means stay the same on all of them.
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        x = layers.BatchNormalization(synchronized=several, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -51,9 +51,14 @@ def model_directory(model: str | PathLike[str] | None = None) -> Path:
     if isinstance(wanted, str) and wanted in builtin_names():
         return _BUILTIN / wanted
     directory = Path(wanted)
-    if model is not None and directory.is_dir():
+    try:
+        is_directory, is_file = directory.is_dir(), directory.is_file()
+    except OSError as error:
+        why = f"it cannot be read ({error.strerror})"
+        raise ModelError(wanted, why, "check its permissions") from error
+    if model is not None and is_directory:
         return directory
-    if directory.is_file():
+    if is_file:
         why = f"not a model directory (found: {_kind(directory)})"
         raise ModelError(wanted, why, f"name the directory that holds {SPEC_FILE}")
     known = ", ".join(builtin_names()) or "none"

@@ -7,18 +7,19 @@ Labels are read twice, so that an unknown class stops the work before it begins.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.grid import ChipGrid, Window
-from geodeforest.core.levels import scene_levels
+from geodeforest.core.levels import sample_valid, scene_levels
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Progress
 from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
@@ -27,6 +28,7 @@ from geodeforest.geo.bands import SPECTRAL, Band, canonical
 from geodeforest.geo.labels import IGNORED, LabelRule, Labels, open_labels
 from geodeforest.geo.profile import SceneProfile, shifted
 from geodeforest.geo.scene import Scene, open_scene
+from geodeforest.scanning import MEDIAN
 from geodeforest.workflows.extras import need_training
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ Pair: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 _SAME_GSD = 1.25
 """Scenes whose pixels differ by more than this factor do not look alike to a network."""
 
+_CHIP_NAME = re.compile(r"_r\d{5,}_c\d{5,}$")
+"""The end of the names that ``geodeforest chip`` gives: chips of one scene stay together."""
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -46,9 +51,9 @@ class BuildOptions:
 
     ``class_map``, ``label_field``, ``background`` and ``crop`` are those of ``LabelRule``.
     ``groups`` names what must stay on one side of a split, one per pair; None takes each
-    scene's file name. ``val_groups`` are meant for validation. ``scale`` None is the
-    dtype's default. ``bands`` are indices from 1 or descriptions. ``band_names`` is what the
-    records and their models call the bands, by which they are also found.
+    scene's file name. The groups of ``val_group`` are meant for validation. ``scale`` None
+    is the dtype's default. ``bands`` are indices from 1 or descriptions. ``band_names`` is
+    what the records and their models call the bands, by which they are also found.
     """
 
     chip: int = 512
@@ -59,10 +64,10 @@ class BuildOptions:
     crop: bool = False
     classes: tuple[ClassDef, ...] = CLASSES
     groups: tuple[str, ...] | None = None
-    val_groups: tuple[str, ...] = ()
+    val_group: str | Sequence[str] = ()
     shards: int = 4
-    scene_inputs: tuple[SceneInput, ...] = ()
-    scale: BandScale | None = None
+    scene_input: tuple[SceneInput, ...] = ()
+    scale: tuple[float, float] | BandScale | None = None
     bands: tuple[int | str, ...] | None = None
     band_names: tuple[str, ...] | None = None
     overwrite: bool = False
@@ -72,13 +77,42 @@ class BuildOptions:
         if self.shards < 1:
             raise OptionError(f"{self.shards} shards: records need at least one")
         _ = self.rule  # refuses unknown class ids
+        _ = self.band_scale  # refuses LOW above HIGH
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The groups meant for validation."""
+        return (self.val_group,) if isinstance(self.val_group, str) else tuple(self.val_group)
+
+    @property
+    def band_scale(self) -> BandScale | None:
+        """The scale as a value; None where the dtype decides."""
+        return BandScale(*self.scale) if isinstance(self.scale, tuple) else self.scale
 
     @property
     def rule(self) -> LabelRule:
         """How label values become class ids."""
-        return LabelRule(
-            self.classes, self.class_map, self.label_field, self.background, self.crop
-        )
+        return LabelRule(self.classes, self.class_map, self.label_field, self.background, self.crop)
+
+
+class BuildChoices(TypedDict, total=False):
+    """The fields of ``BuildOptions`` as keywords."""
+
+    chip: int
+    overlap: int
+    class_map: Mapping[int | str, int] | None
+    label_field: str | None
+    background: int | None
+    crop: bool
+    classes: tuple[ClassDef, ...]
+    groups: tuple[str, ...] | None
+    val_group: str | Sequence[str]
+    shards: int
+    scene_input: tuple[SceneInput, ...]
+    scale: tuple[float, float] | BandScale | None
+    bands: tuple[int | str, ...] | None
+    band_names: tuple[str, ...] | None
+    overwrite: bool
 
 
 def build_records(
@@ -86,12 +120,22 @@ def build_records(
     output: str | os.PathLike[str],
     options: BuildOptions | None = None,
     progress: Progress | None = None,
+    **chosen: Unpack[BuildChoices],
 ) -> RecordIndex:
     """Cut scenes and labels into chips and write them as shards with an index.
 
     Chips that reach beyond a scene are padded, the image by reflection; padding and
-    pixels that were not observed are invalid and ignored. Chips without a single labelled
-    pixel are left out.
+    pixels that were not observed are invalid and ignored. Where nothing was observed the
+    image holds the scene's median, as in a scan. Chips without a single labelled pixel
+    are left out.
+
+    Args:
+        pairs: each a scene and its labels, a raster on its grid or polygons.
+        output: the directory to write.
+        options: what may be chosen, as a value.
+        progress: called with the chips done and their total.
+        chosen: the same as keywords, such as ``chip=256, class_map={1: 0, 2: 1}``; they
+            have the names of the command line's options and go before ``options``.
 
     Raises:
         OptionError: no pair, or groups that do not fit the pairs.
@@ -100,7 +144,7 @@ def build_records(
         RecordError: scenes differ in dtype or bands, or nothing is labelled.
         OutputError: the directory exists or cannot be written.
     """
-    options = options or BuildOptions()
+    options = replace(options or BuildOptions(), **chosen)
     directory = Path(output)
     groups = _groups(pairs, options)
     need_training("writing training records")
@@ -110,12 +154,10 @@ def build_records(
     scenes, classes = _inspect(pairs, options)
     form, facts = _describe(scenes, classes, options)
     total = sum(len(_grid(scene.profile, options)) for scene in scenes)
-    with ShardWriter(
-        directory, form, shards=options.shards, overwrite=options.overwrite
-    ) as writer:
+    with ShardWriter(directory, form, shards=options.shards, overwrite=options.overwrite) as writer:
         done = 0
-        for pair, group in zip(pairs, groups, strict=True):
-            for record in _chips(pair, group, facts, options):
+        for pair, group, seen in zip(pairs, groups, scenes, strict=True):
+            for record in _chips(pair, group, seen, options):
                 if (record.labels != IGNORED).any():
                     writer.add(record)
                 done += 1
@@ -142,13 +184,23 @@ def class_id(name: str, classes: Sequence[ClassDef] = CLASSES) -> int:
 def _groups(pairs: Sequence[Pair], options: BuildOptions) -> tuple[str, ...]:
     if not pairs:
         raise OptionError("no scene was given; records need pairs of a scene and its labels")
-    groups = options.groups or tuple(Path(scene).stem for scene, _ in pairs)
+    groups = options.groups or tuple(_CHIP_NAME.sub("", Path(scene).stem) for scene, _ in pairs)
     if len(groups) != len(pairs):
         raise OptionError(f"{len(groups)} groups for {len(pairs)} scenes: give one per scene")
-    if unknown := sorted(set(options.val_groups) - set(groups)):
+    groups = tuple(_plain(group) for group in groups)
+    if unknown := sorted(set(options.held) - set(groups)):
         have = ", ".join(sorted(set(groups)))
         raise OptionError(f"there is no group {unknown[0]!r} to validate on; groups: {have}")
+    homes: dict[str, str] = {}
+    for (scene, _), group in zip(pairs, groups, strict=True):
+        if homes.setdefault(os.path.realpath(scene), group) != group:
+            raise OptionError(f"{scene}: is in two groups, and would be on both sides of a split")
     return groups
+
+
+def _plain(name: str) -> str:
+    """A file's name as text that can be stored; what is no UTF-8 in it becomes ``?``."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 @contextmanager
@@ -166,10 +218,16 @@ def _opened(pair: Pair, options: BuildOptions) -> Iterator[tuple[Scene, Labels]]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is kept of a scene after it was inspected."""
+    """What is kept of a scene after it was inspected.
+
+    ``fill`` (bands,) are the stored numbers of what was not observed, ``levels``
+    (scene inputs x bands,) the scene's own.
+    """
 
     profile: SceneProfile
     bands: tuple[Band, ...]
+    fill: NDArray[np.generic]
+    levels: NDArray[np.float32]
 
 
 def _inspect(
@@ -179,7 +237,7 @@ def _inspect(
     scenes, pixels = [], Counter[int]()
     for pair in pairs:
         with _opened(pair, options) as (scene, labels):
-            scenes.append(_Seen(scene.profile, scene.bands))
+            scenes.append(_seen(scene, options))
             pixels.update(labels.count())
     if not set(pixels) - {IGNORED}:
         why = "no pixel is labelled"
@@ -189,28 +247,51 @@ def _inspect(
     return scenes, tuple(c for c in options.classes if c.id in named)
 
 
+def _seen(scene: Scene, options: BuildOptions) -> _Seen:
+    profile, inputs = scene.profile, options.scene_input
+    scale = _scale(profile, options)
+    # The sample that a scan of the scene takes its median from.
+    sample = sample_valid(scene.read, scene.height, scene.width, inputs[0] if inputs else MEDIAN)
+    levels = scene_levels(scene.read, scene.height, scene.width, scale, inputs)
+    if sample.shape[1] == 0 or levels is None:
+        raise RecordError(profile.path, "has no valid pixel", "leave the scene out")
+    median = np.percentile(sample.astype(np.float64), MEDIAN.percentile, axis=1)
+    fill = np.rint(median) if np.issubdtype(sample.dtype, np.integer) else median
+    return _Seen(profile, scene.bands, fill.astype(sample.dtype), levels.ravel())
+
+
+def _scale(profile: SceneProfile, options: BuildOptions) -> BandScale:
+    from geodeforest.nn.index import DTYPES, default_scale
+
+    if profile.dtype not in DTYPES:
+        why = f"stores {profile.dtype}, and records hold {', '.join(DTYPES)}"
+        raise RecordError(profile.path, why, "convert the scene first")
+    scale = options.band_scale or default_scale(profile.dtype)
+    if scale is None:
+        why = f"{profile.path}: {profile.dtype} numbers have no usual scale"
+        raise OptionError(f"{why}; pass --scale LOW,HIGH, the numbers that become 0 and 1")
+    return scale
+
+
 def _describe(
     scenes: Sequence[_Seen], classes: tuple[ClassDef, ...], options: BuildOptions
 ) -> tuple[RecordFormat, SetFacts]:
-    from geodeforest.nn.index import DTYPES, RecordFormat, SetFacts, default_scale
+    from geodeforest.nn.index import RecordFormat, SetFacts
 
     first = scenes[0].profile
-    if first.dtype not in DTYPES:
-        why = f"stores {first.dtype}, and records hold {', '.join(DTYPES)}"
-        raise RecordError(first.path, why, "convert the scene first")
     for other in (scene.profile for scene in scenes):
         if other.dtype != first.dtype:
             why = f"stores {other.dtype} and {first.name} {first.dtype}"
             raise RecordError(other.path, why, "convert one of them: a set has one data type")
     bands = _band_names(scenes, options)
-    levels = len(options.scene_inputs) * len(bands)
+    levels = len(options.scene_input) * len(bands)
     return (
         RecordFormat(first.dtype, options.chip, options.chip, bands, classes, levels),
         SetFacts(
-            scale=options.scale or default_scale(first.dtype),
-            scene_inputs=options.scene_inputs,
+            scale=_scale(first, options),
+            scene_inputs=options.scene_input,
             gsd_m=_common_gsd([scene.profile for scene in scenes]),
-            val_groups=options.val_groups,
+            val_groups=options.held,
         ),
     )
 
@@ -244,48 +325,37 @@ def _meaning(band: Band) -> str:
     return word if word in SPECTRAL else replace(band, description=None).name
 
 
-def _chips(
-    pair: Pair, group: str, facts: SetFacts, options: BuildOptions
-) -> Iterator[Record]:
+def _chips(pair: Pair, group: str, seen: _Seen, options: BuildOptions) -> Iterator[Record]:
     with _opened(pair, options) as (scene, labels):
-        levels = _levels(scene, facts)
         for window in _grid(scene.profile, options):
-            yield replace(_chip(scene, labels, window), group=group, scene_level=levels)
+            yield replace(_chip(scene, labels, window, seen), group=group)
 
 
 def _grid(profile: SceneProfile, options: BuildOptions) -> ChipGrid:
     return ChipGrid(profile.height, profile.width, options.chip, options.overlap)
 
 
-def _levels(scene: Scene, facts: SetFacts) -> NDArray[np.float32]:
-    levels = scene_levels(scene.read, scene.height, scene.width, facts.scale, facts.scene_inputs)
-    if levels is None:
-        why = "has no valid pixel in the sample for its scene level"
-        raise RecordError(scene.profile.path, why, "leave the scene out")
-    return levels.ravel()
-
-
-def _chip(scene: Scene, labels: Labels, window: Window) -> Record:
-    """The record of one window, without a group or levels yet."""
+def _chip(scene: Scene, labels: Labels, window: Window, seen: _Seen) -> Record:
+    """The record of one window, without a group yet."""
     from geodeforest.nn.example import Record
 
     inside = window.within(scene.height, scene.width)
     pixels = scene.read(inside)
     beyond = ((0, window.height - inside.height), (0, window.width - inside.width))
-    # What was not observed is zero in the image: nodata values stay in the scene's file.
-    image = np.where(pixels.valid, pixels.values, pixels.values.dtype.type(0)).transpose(1, 2, 0)
+    # No nodata value gets into an image, where it would look dark or bright to a network.
+    image = np.where(pixels.valid, pixels.values, seen.fill[:, np.newaxis, np.newaxis])
     truth = np.where(pixels.valid, labels.read(inside), np.uint8(IGNORED))
     profile = scene.profile
     transform: Any = shifted(profile.transform, window.row, window.col)
     return Record(
-        image=np.pad(image, (*beyond, (0, 0)), mode="reflect"),
+        image=np.pad(image.transpose(1, 2, 0), (*beyond, (0, 0)), mode="reflect"),
         labels=np.pad(truth, beyond, constant_values=IGNORED),
         valid=np.pad(pixels.valid, beyond, constant_values=False),
-        scene=profile.name,
+        scene=_plain(profile.name),
         group="",
         crs="" if profile.crs is None else _crs_text(profile.crs),
         transform=tuple(float(number) for number in tuple(transform)[:6]),
-        scene_level=np.zeros(0, np.float32),
+        scene_level=seen.levels,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geodeforest.errors import RecordError
 from geodeforest.workflows.extras import need_training
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def describe_records(paths: Sequence[str | os.PathLike[str]]) -> RecordIndex:
     from geodeforest.nn.index import INDEX_NAME, RecordIndex
 
     if len(paths) == 1 and (index := Path(paths[0]) / INDEX_NAME).is_file():
-        return RecordIndex.from_json(index.read_text("utf-8", errors="replace"), index)
+        try:
+            text = index.read_text("utf-8", errors="replace")
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+            raise RecordError(index, why, "check its permissions") from error
+        return RecordIndex.from_json(text, index)
     need_training("reading training records")
     from geodeforest.nn.records import index_of
 

@@ -11,17 +11,20 @@ from importlib.util import find_spec
 
 from geodeforest.errors import MissingExtra
 
+_TRAIN = ("tensorflow", "keras", "h5py", "onnx")
+"""What the extra installs. All of it is asked for at once: the last is needed hours later."""
+
 
 def need_training(what: str) -> None:
-    """Make sure that TensorFlow is there, and load it without its notes about its build.
+    """Make sure that the extra ``train`` is there, and load TensorFlow without its notes.
 
     Raises:
-        MissingExtra: it is not installed; ``what`` needs it.
+        MissingExtra: a part of it is not installed; ``what`` needs it.
     """
-    if sys.modules.get("tensorflow") is not None:
-        return
-    if find_spec("tensorflow") is None:
+    if any(find_spec(package) is None for package in _TRAIN):
         raise MissingExtra(what, "train")
+    if "tensorflow" in sys.modules:
+        return
     # Its errors reach the user as ours, in one line; the rest is no business of his.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr():

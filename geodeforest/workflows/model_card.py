@@ -44,5 +44,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_cell(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(part) for part in value)
-    return str(value).replace("|", "\\|")
+        return ", ".join(_cell(part) for part in value) or "-"
+    return "-" if value is None else str(value).replace("|", "\\|")

@@ -32,6 +32,4 @@ def build_unet(
     need_training("building a network")
     from geodeforest.nn.unet import build_unet as build
 
-    return build(
-        bands=bands, classes=classes, architecture=architecture, scene_inputs=scene_inputs
-    )
+    return build(bands=bands, classes=classes, architecture=architecture, scene_inputs=scene_inputs)

@@ -118,8 +118,7 @@ class ScanReport:
                 "deforested": round(self.deforested_ha, 4),
             },
             "classes": [
-                {"id": c.id, "name": c.name, "px": c.px, "ha": round(c.ha, 4)}
-                for c in self.classes
+                {"id": c.id, "name": c.name, "px": c.px, "ha": round(c.ha, 4)} for c in self.classes
             ],
             "outputs": dict(self.outputs),
             "seconds": round(self.seconds, 3),

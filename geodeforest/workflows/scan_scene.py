@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,9 +20,14 @@ from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress, RowSink
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
 from geodeforest.core.trace import Region, RegionTracer
-from geodeforest.errors import BudgetExceeded, GsdMismatch, NothingAssessed, SceneUnreadable
+from geodeforest.errors import (
+    BudgetExceeded,
+    GsdMismatch,
+    NothingAssessed,
+    SceneUnreadable,
+)
 from geodeforest.geo.areas import PixelAreas
-from geodeforest.geo.files import OutputSet
+from geodeforest.geo.files import OutputSet, naming_faults
 from geodeforest.geo.polygons import PolygonContext, features
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
 from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
@@ -30,32 +35,15 @@ from geodeforest.geo.vector_sinks import MemorySink, open_vector_sink
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.scan_report import ClassArea, ScanReport, Scratch, opening_record
+from geodeforest.workflows.scan_targets import PathLike, Targets
 
 if TYPE_CHECKING:
     from geodeforest.geo.polygons import Feature
 
 Engine = Literal["onnx", "tensorflow"]
-PathLike = str | os.PathLike[str]
 
 GSD_TOLERANCE = 0.25
 """A ground sample distance may differ from the model's by this share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Where the results go. ``keep`` also holds the polygons in memory."""
-
-    polygons: tuple[Path, ...] = ()
-    classes: Path | None = None
-    scores: Path | None = None
-    report: Path | None = None
-    overwrite: bool = False
-    keep: bool = False
-
-    def paths(self) -> list[Path]:
-        """All files, in the order in which they appear under their names."""
-        single = [p for p in (self.classes, self.scores, self.report) if p is not None]
-        return [*self.polygons, *single]
 
 
 def scan(
@@ -67,7 +55,7 @@ def scan(
     report: PathLike | None = None,
     model: PathLike | Predictor | None = None,
     engine: Engine = "onnx",
-    bands: Sequence[int | str] | None = None,
+    bands: Sequence[int | str] | str | None = None,
     scale: tuple[float, float] | None = None,
     threshold: float | None = None,
     min_area: float = 0.5,
@@ -107,8 +95,10 @@ def scan(
     """
     if model is None or isinstance(model, str | os.PathLike):
         model = load_model(model, engine)
+    if isinstance(bands, str):
+        bands = bands.split(",")
     options = ScanOptions(
-        bands=None if bands is None else tuple(str(band) for band in bands),
+        bands=None if bands is None else tuple(str(band).strip() for band in bands),
         scale=None if scale is None else BandScale(*scale),
         threshold=threshold,
         min_area=min_area,
@@ -145,40 +135,29 @@ def scan_to(
         opened = stack.enter_context(open_scene(scene, bands=options.bands, wanted=spec.bands))
         scale = _scale(opened, spec, options)
         plan = _plan(opened, spec, options)
-        inputs = [scene] if isinstance(scene, str | os.PathLike) else []
+        inputs = [opened.profile.path]
         outputs = stack.enter_context(
             OutputSet(targets.paths(), overwrite=targets.overwrite, inputs=inputs)
         )
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
         work = _Work(opened, spec, options, plan)
-        if how is None:
-            warnings.warn(
-                f"{opened.profile.name}: no pixel was observed; "
-                "an empty result says nothing about the forest",
-                NothingAssessed,
-                stacklevel=3,
-            )
-        rows = _unseen(opened, plan) if how is None else scan_rows(
-            opened, predictor, plan, how, progress
-        )
+        # Closed before the scene, so that no thread reads what is no longer open.
+        rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
         record = opening_record(
             spec, _model_hash(spec), _scene_facts(opened), _choices(options, plan, how, scale)
         )
         report = work.report(record, targets, time.perf_counter() - started, frame, scratch)
         if targets.report is not None:
-            text = json.dumps(report.to_dict(), indent=2) + "\n"
-            outputs.scratch(targets.report).write_text(text, encoding="utf-8")
+            _write_record(outputs.scratch(targets.report), report)
     return report
 
 
 class _Work:
     """Counts what passes and hands rows and regions to the sinks."""
 
-    def __init__(
-        self, scene: Scene, spec: ModelSpec, options: ScanOptions, plan: ScanPlan
-    ) -> None:
+    def __init__(self, scene: Scene, spec: ModelSpec, options: ScanOptions, plan: ScanPlan) -> None:
         self.scene, self.spec, self.options, self.plan = scene, spec, options, plan
         self.areas = PixelAreas(
             scene.profile.transform, scene.profile.crs, scene.height, scene.width
@@ -187,9 +166,7 @@ class _Work:
         self.polygons = self.dropped = 0
         self.polygon_ha = 0.0
 
-    def run(
-        self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet
-    ) -> Any:
+    def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
         """Drive all rows through the sinks; returns the polygons' frame if it was kept."""
         profile, spec = self.scene.profile, self.spec
         target = spec.classes[spec.deforestation].id
@@ -198,19 +175,25 @@ class _Work:
             rasters: list[tuple[RowSink, Callable[[SettledRows], Any]]] = []
             tags = {"GEODEFOREST_MODEL": f"{spec.name} {spec.version}"}
             if targets.classes is not None:
-                rasters.append((
-                    stack.enter_context(
-                        ClassMapSink(outputs.scratch(targets.classes), profile, spec.classes, tags)
-                    ),
-                    attrgetter("classes"),
-                ))
+                rasters.append(
+                    (
+                        stack.enter_context(
+                            ClassMapSink(
+                                outputs.scratch(targets.classes), profile, spec.classes, tags
+                            )
+                        ),
+                        attrgetter("classes"),
+                    )
+                )
             if targets.scores is not None:
-                rasters.append((
-                    stack.enter_context(
-                        ScoreMapSink(outputs.scratch(targets.scores), profile, tags)
-                    ),
-                    attrgetter("scores"),
-                ))
+                rasters.append(
+                    (
+                        stack.enter_context(
+                            ScoreMapSink(outputs.scratch(targets.scores), profile, tags)
+                        ),
+                        attrgetter("scores"),
+                    )
+                )
             vectors = [
                 stack.enter_context(open_vector_sink(outputs.scratch(path), profile.crs))
                 for path in targets.polygons
@@ -226,9 +209,7 @@ class _Work:
             return None if memory is None else memory.frame()
 
     def _count(self, settled: SettledRows) -> None:
-        for class_id, (px, ha) in self.areas.count_hectares(
-            settled.first, settled.classes
-        ).items():
+        for class_id, (px, ha) in self.areas.count_hectares(settled.first, settled.classes).items():
             before = self.found.get(class_id, (0, 0.0))
             self.found[class_id] = (before[0] + px, before[1] + ha)
 
@@ -238,7 +219,8 @@ class _Work:
         batch: list[Feature] = features(regions, self._context())
         self.polygons += len(batch)
         self.dropped += len(regions) - len(batch)
-        self.polygon_ha += sum(feature.area_ha for feature in batch)
+        # What is not on Earth has no area: it would make the sum unknown, too.
+        self.polygon_ha += sum(f.area_ha for f in batch if math.isfinite(f.area_ha))
         for sink in sinks:
             sink.write(batch)
 
@@ -292,7 +274,7 @@ class _Work:
             seconds=seconds,
             record=record,
             _frame=frame,
-            _rasters={name: path for name, path in rasters.items() if path is not None},
+            _rasters={name: path.absolute() for name, path in rasters.items() if path is not None},
             _scratch=scratch,
         )
 
@@ -330,13 +312,47 @@ def _plan(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
             raise GsdMismatch(profile.path, profile.gsd_m, spec.gsd_m)
     pixel_bytes = len(spec.bands) * np.dtype(profile.dtype).itemsize
     stored = Stored(profile.height, profile.width, pixel_bytes, profile.block[0])
-    plan = plan_scan(spec, options, stored, options.threads or os.cpu_count() or 1)
-    if plan.bytes > options.memory * 2**20:
-        raise BudgetExceeded(profile.path, plan.bytes, options.memory * 2**20)
+    budget_bytes = options.memory * 2**20
+    plan = plan_scan(spec, options, stored, options.threads or _cpus())
+    if options.threads is None:  # what nobody asked for is no reason to refuse
+        plan = plan.within(budget_bytes)
+    if plan.bytes > budget_bytes:
+        raise BudgetExceeded(profile.path, plan.bytes, budget_bytes)
     return plan
 
 
-def _unseen(scene: Scene, plan: ScanPlan) -> Iterable[SettledRows]:
+def _cpus() -> int:
+    """The CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _write_record(path: Path, report: ScanReport) -> None:
+    text = json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
+    with naming_faults(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def _rows(
+    scene: Scene,
+    predictor: Predictor,
+    plan: ScanPlan,
+    how: Radiometry | None,
+    progress: Progress | None,
+) -> Generator[SettledRows]:
+    if how is not None:
+        return scan_rows(scene, predictor, plan, how, progress)
+    warnings.warn(
+        f"{scene.profile.name}: no pixel was observed; "
+        "an empty result says nothing about the forest",
+        NothingAssessed,
+        stacklevel=4,
+    )
+    return _unseen(scene, plan)
+
+
+def _unseen(scene: Scene, plan: ScanPlan) -> Generator[SettledRows]:
     """Rows of a scene in which nothing was observed."""
     for row in plan.grid.rows():
         height = row.settled.stop - row.settled.start

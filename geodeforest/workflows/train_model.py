@@ -1,60 +1,47 @@
-"""Training from records to a model directory that ``scan`` can use."""
+"""Training from records to a model directory that ``scan`` can use.
+
+Knows the order of things: whatever can be refused is refused before the first step, and a
+finished model is replaced only by one that loads.
+"""
 
 from __future__ import annotations
 
+import math
+import os
+import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from geodeforest.core.metrics import Confusion
-from geodeforest.core.spec import (
-    Architecture,
-    ConfidenceRule,
-    ModelSpec,
-    architecture,
+from geodeforest.core.spec import ConfidenceRule, ModelSpec
+from geodeforest.errors import (
+    GeodeforestWarning,
+    ModelError,
+    OptionError,
+    OutputExists,
+    OutputUnwritable,
+    RecordError,
 )
-from geodeforest.errors import OptionError, OutputExists, RecordError
+from geodeforest.geo.files import OutputSet, naming_faults
+from geodeforest.runtime.model_dir import read_spec
 from geodeforest.workflows.extras import need_training
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.model_card import model_card
+from geodeforest.workflows.train_options import TrainChoices, TrainOptions
 
 if TYPE_CHECKING:
-    from geodeforest.nn.augment import Augmentation
     from geodeforest.nn.fit import Data, FitOptions, Fitted, StepDone
-    from geodeforest.nn.losses import LossName
     from geodeforest.nn.records import RecordSet
 
 STATE = "training"
 """Folder of a model directory that holds checkpoints, ``log.csv`` and TensorBoard files."""
 
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """How to train. ``batch`` counts the chips of a step on all devices together.
-
-    ``crop`` pixels of a record are used at a time in training (None: all of it);
-    validation sees whole records. ``val_groups`` default to those the records name.
-    ``patience`` stops after so many validations without a better one. ``halo`` is what
-    the model's spec will say. ``augmentation`` replaces crop and turns.
-    """
-
-    architecture: str | Architecture = "light"
-    loss: LossName = "cross-entropy"
-    steps: int = 1000
-    batch: int = 8
-    crop: int | None = 256
-    learning_rate: float = 3e-3
-    validate_every: int = 100
-    patience: int | None = None
-    seed: int = 0
-    val_groups: Sequence[str] | None = None
-    strategy: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    tpu: str | None = None
-    name: str | None = None
-    halo: int = 64
-    threshold: float = 0.5
-    augmentation: Augmentation | None = None
+_SPEC_FILE = "model.json"
+_VALIDATED_AT_ONCE = 4
+"""Whole records that a device holds at a time in validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,55 +71,115 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     on_step: StepDone | None = None,
+    **chosen: Unpack[TrainChoices],
 ) -> TrainReport:
     """Train a U-Net on TFRecords and write a model directory.
 
     Checkpoints and logs go to ``output/training`` while it runs; the model's own files
-    appear when it ends. ``resume`` goes on from the last checkpoint.
+    appear when it ends, and until then a former model stays as it is.
+
+    Args:
+        records: a directory of records or shards; one or several.
+        output: the model directory to write.
+        options: how to train, as a value.
+        resume: go on from the last checkpoint in ``output``, if there is one.
+        overwrite: start afresh where ``output`` holds a model or a training.
+        on_step: called with the steps done, their total and the step's loss.
+        chosen: the same as ``options`` in keywords, such as ``steps=500, strategy="cpu"``;
+            they have the names of the command line's options and go before ``options``.
 
     Raises:
         MissingExtra: TensorFlow is not installed.
+        OptionError: options out of range, or that do not fit the records.
         RecordError: the records are refused.
         StrategyError: the accelerator asked for does not answer.
-        OutputExists: ``output`` holds a model or a training, and neither ``resume`` nor
-            ``overwrite`` is given.
+        TrainingError: the loss is not finite, or the training to resume was another one.
+        OutputExists: ``output`` holds a model, and neither ``resume`` nor ``overwrite`` is
+            given.
+        OutputUnwritable: ``output`` holds an unfinished training, or cannot be written.
     """
+    options = replace(options or TrainOptions(), **chosen)
+    directory = Path(output)
     need_training("training")
-    from geodeforest.nn.fit import fit
+    from geodeforest.nn.fit import clear, fit
     from geodeforest.nn.records import open_records
     from geodeforest.nn.strategy import resolve_strategy
 
-    chosen = options or TrainOptions()
-    directory = Path(output)
-    _make_room(directory, resume=resume, overwrite=overwrite)
+    _check_output(directory, resume=resume, overwrite=overwrite)
+    strategy = resolve_strategy(options.strategy, options.tpu)
     opened = open_records(records)
-    strategy = resolve_strategy(chosen.strategy, chosen.tpu)
-    fitted = fit(
-        _data(opened, chosen),
-        _fit_options(opened, chosen, strategy.num_replicas_in_sync),
-        strategy,
-        directory / STATE,
-        resume=resume,
-        on_step=on_step,
+    _check_records(opened, strategy)
+    split, replicas = _split(opened, options), strategy.num_replicas_in_sync
+    how = _fit_options(opened, split, options, replicas)
+    spec = _spec(opened, split, options, directory)
+    data = _data(opened, split, how, replicas)
+    with naming_faults(directory):
+        directory.mkdir(exist_ok=True)
+    if not resume:
+        clear(directory / STATE)
+    fitted = fit(data, how, strategy, directory / STATE, resume=resume, on_step=on_step)
+    spec = replace(
+        spec,
+        training={**spec.training, "steps": fitted.steps},
+        metrics=_metrics(fitted, spec),
     )
-    spec = _export(fitted, _spec(opened, chosen, fitted, directory), directory)
-    return TrainReport(directory, spec, fitted.steps, fitted.confusion)
+    return TrainReport(directory, _publish(fitted, spec, directory), fitted.steps, fitted.confusion)
 
 
-def _make_room(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    if resume or not directory.exists():
+def _check_output(directory: Path, *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise OptionError("resume goes on with a training, overwrite drops it; leave one out")
+    if not directory.absolute().parent.is_dir():
+        raise OutputUnwritable(directory, "its parent directory is missing", "create it first")
+    if not os.path.lexists(directory):
         return
-    if any(directory.iterdir()) and not overwrite:
-        raise OutputExists(directory)
-    if overwrite and (directory / STATE).exists():
-        import shutil
+    if not directory.is_dir():
+        raise OutputUnwritable(directory, "is not a directory", "name a model directory")
+    inside = {entry.name for entry in directory.iterdir()}
+    if not inside or overwrite or (resume and STATE in inside):
+        return
+    if STATE in inside and _SPEC_FILE not in inside:
+        why = "holds an unfinished training"
+        raise OutputUnwritable(directory, why, "pass --resume to go on with it, or --overwrite")
+    raise OutputExists(directory)
 
-        shutil.rmtree(directory / STATE)
+
+def _check_records(records: RecordSet, strategy: Any) -> None:
+    """Refuse records that no model can come of, or that the strategy cannot read."""
+    from geodeforest.nn.addresses import is_remote
+    from geodeforest.nn.strategy import reads_elsewhere
+
+    first, classes = records.files[0], records.format.classes
+    local = [file for file in records.files if not is_remote(file)]
+    if local and reads_elsewhere(strategy):
+        why = "lies on this machine, where a remote TPU cannot read it"
+        raise RecordError(local[0], why, "put the records on gs://")
+    names = ", ".join(c.name for c in classes)
+    if len(classes) < 2 or sum(c.role == "deforestation" for c in classes) != 1:
+        why = f"the classes are {names}; a model needs deforestation and what it is told from"
+        raise RecordError(first, why, "label both")
+    pixels = records.index.tally.class_pixels
+    absent = [c.name for c in classes if not pixels.get(c.id)]
+    if len(classes) - len(absent) < 2:
+        raise RecordError(first, f"of {names} only one has a pixel", "label the others too")
+    if absent:
+        warnings.warn(
+            f"{first}: no pixel is {', '.join(absent)}, so the model will not learn what it is",
+            GeodeforestWarning,
+            stacklevel=3,
+        )
 
 
-def _split(records: RecordSet, chosen: TrainOptions) -> tuple[list[str], list[str]]:
+class _Split(NamedTuple):
+    """The groups to train on, and those held back to validate on."""
+
+    training: list[str]
+    held: list[str]
+
+
+def _split(records: RecordSet, options: TrainOptions) -> _Split:
     groups = sorted(records.index.tally.groups)
-    wanted = chosen.val_groups
+    wanted = options.held
     held = sorted(set(records.index.facts.val_groups if wanted is None else wanted))
     if unknown := sorted(set(held) - set(groups)):
         raise OptionError(f"the records have no group {', '.join(unknown)}")
@@ -141,127 +188,149 @@ def _split(records: RecordSet, chosen: TrainOptions) -> tuple[list[str], list[st
         raise RecordError(
             records.files[0], "all groups are held for validation", "leave some for training"
         )
-    return rest, held
+    return _Split(rest, held)
 
 
-def _data(records: RecordSet, chosen: TrainOptions) -> Data:
+def _fit_options(
+    records: RecordSet, split: _Split, options: TrainOptions, replicas: int
+) -> FitOptions:
+    from geodeforest.nn.augment import Augmentation
+    from geodeforest.nn.fit import FitOptions
+
+    rows, cols, _ = records.format.shape
+    smaller = options.crop is None or options.crop >= min(rows, cols)
+    augmentation = options.augmentation or Augmentation(crop=None if smaller else options.crop)
+    crop, multiple = augmentation.crop, options.shape.multiple
+    if crop is not None and crop > min(rows, cols):
+        raise OptionError(f"crop {crop} px is larger than the records' {rows} x {cols}")
+    sides = {crop} if crop is not None else {rows, cols}
+    for side in sorted(sides | ({rows, cols} if split.held else set())):
+        if side % multiple:
+            raise OptionError(f"{side} px is not a multiple of the network's {multiple}")
+    if options.batch % replicas:
+        raise OptionError(f"batch {options.batch} must be a multiple of the {replicas} replicas")
+    return FitOptions(
+        architecture=options.shape,
+        loss=options.loss,
+        augmentation=augmentation,
+        steps=options.steps,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        validate_every=options.validate_every,
+        patience=options.patience,
+        seed=options.seed,
+    )
+
+
+def _data(records: RecordSet, split: _Split, how: FitOptions, replicas: int) -> Data:
     from geodeforest.nn.fit import Data
     from geodeforest.nn.pipeline import Feed, training_batches, validation_batches
     from geodeforest.nn.records import dataset
 
-    training, held = _split(records, chosen)
     form, facts, counts = records.format, records.index.facts, records.index.tally.groups
-    feed = Feed(facts.scale, form.class_ids, chosen.batch, chosen.seed)
-    augmentation = _augmentation(records, chosen)
-    seen = dataset(records, training)
+    feed = Feed(facts.scale, form.class_ids, how.batch, how.seed)
+    seen, count = dataset(records, split.training), sum(counts[g] for g in split.training)
     validation = None
-    if held:
-        small = replace(feed, batch=min(chosen.batch, 4))
+    if split.held:
+        at_once = replicas * min(how.batch // replicas, _VALIDATED_AT_ONCE)
         validation = validation_batches(
-            dataset(records, held), small, held, count=sum(counts[g] for g in held)
+            dataset(records, split.held),
+            replace(feed, batch=at_once),
+            split.held,
+            count=sum(counts[g] for g in split.held),
         )
     return Data(
         bands=len(form.bands),
         classes=len(form.classes),
         scene_inputs=len(facts.scene_inputs),
         training=lambda start: training_batches(
-            seen, feed, augmentation, count=sum(counts[g] for g in training), start=start
+            seen, feed, how.augmentation, count=count, start=start
         ),
         validation=validation,
-        val_groups=held,
+        val_groups=split.held,
+        deforestation=[c.role for c in form.classes].index("deforestation"),
+        identity={
+            "shards": [shard.sha256 for shard in records.index.shards],
+            "val_groups": split.held,
+        },
     )
 
 
-def _augmentation(records: RecordSet, chosen: TrainOptions) -> Augmentation:
-    from geodeforest.nn.augment import Augmentation
-
-    if chosen.augmentation is not None:
-        return chosen.augmentation
-    crop = chosen.crop
-    smaller = crop is None or crop >= min(records.format.height, records.format.width)
-    return Augmentation(crop=None if smaller else crop)
-
-
-def _fit_options(records: RecordSet, chosen: TrainOptions, replicas: int) -> FitOptions:
-    from geodeforest.nn.fit import FitOptions
-
-    shape = architecture(chosen.architecture)
-    augmentation = _augmentation(records, chosen)
-    sides = (augmentation.crop,) if augmentation.crop else records.format.shape[:2]
-    for side in sides:
-        if side % shape.multiple:
-            raise OptionError(f"{side} px is not a multiple of the network's {shape.multiple}")
-    if chosen.batch % replicas:
-        raise OptionError(f"batch {chosen.batch} must be a multiple of the {replicas} replicas")
-    return FitOptions(
-        architecture=shape,
-        loss=chosen.loss,
-        augmentation=augmentation,
-        steps=chosen.steps,
-        batch=chosen.batch,
-        learning_rate=chosen.learning_rate,
-        validate_every=chosen.validate_every,
-        patience=chosen.patience,
-        seed=chosen.seed,
-    )
-
-
-def _spec(
-    records: RecordSet, chosen: TrainOptions, fitted: Fitted, directory: Path
-) -> ModelSpec:
-    form, facts = records.format, records.index.facts
-    shape = architecture(chosen.architecture)
+def _spec(records: RecordSet, split: _Split, options: TrainOptions, directory: Path) -> ModelSpec:
+    """What the model will be, without its steps and metrics."""
+    form, facts, shape = records.format, records.index.facts, options.shape
     side = min(form.height, form.width) // shape.multiple * shape.multiple
-    return ModelSpec(
-        name=chosen.name or directory.name,
+    spec = ModelSpec(
+        name=options.name or directory.absolute().name,
         version="1",
         bands=form.bands,
         scale={form.dtype: facts.scale},
         gsd_m=facts.gsd_m,
         chip=side,
-        halo=min(chosen.halo, max(side // 4, 1)),
+        halo=min(options.halo, side // 4),
         classes=form.classes,
-        threshold=chosen.threshold,
+        threshold=options.threshold,
         confidence=ConfidenceRule(medium=0.75, high=0.9),
         architecture=shape,
         scene_inputs=facts.scene_inputs,
         training={
             "groups": len(records.index.tally.groups),
+            "validation_groups": split.held,
             "records": records.index.records,
-            "steps": fitted.steps,
-            "batch": chosen.batch,
-            "loss": chosen.loss,
-            "seed": chosen.seed,
+            "batch": options.batch,
+            "loss": options.loss,
+            "learning_rate": options.learning_rate,
+            "seed": options.seed,
         },
-        metrics=_metrics(fitted, form.class_ids),
     )
+    _refuse_unreadable(spec, directory)
+    return spec
 
 
-def _metrics(fitted: Fitted, class_ids: Sequence[int]) -> dict[str, Any]:
+def _refuse_unreadable(spec: ModelSpec, directory: Path) -> None:
+    """Refuse now what loading the finished model would refuse, such as a name of no letters."""
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / _SPEC_FILE).write_text(spec.to_json(), "utf-8")
+        try:
+            read_spec(Path(scratch))
+        except ModelError as error:
+            raise OptionError(f"{directory}: the model's {error.why}; choose another") from error
+
+
+def _metrics(fitted: Fitted, spec: ModelSpec) -> dict[str, Any]:
     pooled = fitted.pooled
     if pooled is None:
         return {}
+    ids = [str(c.id) for c in spec.classes]
     return {
         "protocol": "validation groups kept out of training, hard classes, pooled counts",
-        "accuracy": round(pooled.accuracy, 4),
-        "mean_iou": round(pooled.mean_iou, 4),
-        "iou": {str(i): round(float(v), 4) for i, v in zip(class_ids, pooled.iou, strict=True)},
-        "f1": {str(i): round(float(v), 4) for i, v in zip(class_ids, pooled.f1, strict=True)},
+        "accuracy": _rounded(pooled.accuracy),
+        "mean_iou": _rounded(pooled.mean_iou),
+        "iou": {i: _rounded(v) for i, v in zip(ids, pooled.iou, strict=True)},
+        "f1": {i: _rounded(v) for i, v in zip(ids, pooled.f1, strict=True)},
         "groups": {
-            group: round(counts.accuracy, 4) for group, counts in sorted(fitted.confusion.items())
+            group: _rounded(counts.accuracy) for group, counts in sorted(fitted.confusion.items())
         },
     }
 
 
-def _export(fitted: Fitted, spec: ModelSpec, directory: Path) -> ModelSpec:
-    """Write the model's files in scratch, move them in, ``model.json`` last, and load them."""
-    import tempfile
+def _rounded(share: float) -> float | None:
+    """Four decimals; None for a class or a group of which nothing was seen, as JSON has no NaN."""
+    return None if math.isnan(share) else round(float(share), 4)
 
+
+def _publish(fitted: Fitted, spec: ModelSpec, directory: Path) -> ModelSpec:
+    """Write the model's files in scratch, load them, and only then move them to their names."""
     from geodeforest.nn.export import export_model
 
-    with tempfile.TemporaryDirectory(prefix=".model.gdf-", dir=directory) as scratch:
+    with (
+        naming_faults(directory),
+        tempfile.TemporaryDirectory(prefix=".model.gdf-", dir=directory) as scratch,
+    ):
         export_model(fitted.model, spec, Path(scratch), model_card(spec))
-        files = sorted(Path(scratch).iterdir(), key=lambda path: path.name == "model.json")
-        for path in files:
-            path.replace(directory / path.name)
-    return load_model(directory).spec
+        written = load_model(scratch).spec
+        names = sorted(os.listdir(scratch), key=lambda name: (name == _SPEC_FILE, name))
+        with OutputSet([directory / name for name in names], overwrite=True) as outputs:
+            for name in names:
+                Path(scratch, name).replace(outputs.scratch(directory / name))
+    return written

@@ -77,7 +77,11 @@ def test_a_file_name_cannot_steer_the_terminal(run):
 
 def test_debug_shows_where_an_error_came_from(run):
     error = SceneNotFound("a.tif")
-    assert run(raising(error), "--debug").exception is error
+    result = run(raising(error), "--debug")
+    assert result.exit_code == 3
+    trace, last = result.stderr.rstrip("\n").rsplit("\n", 1)
+    assert trace.startswith("Traceback") and "in body" in trace
+    assert last == f"geodeforest: error: {error}"
 
 
 def test_a_bug_keeps_its_traceback(run):

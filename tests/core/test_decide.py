@@ -22,8 +22,16 @@ OTHER = ClassDef(2, "other", "other")
 
 def spec(*classes):
     return ModelSpec(
-        name="m", version="1", bands=("red",), scale={"uint8": BandScale(0, 255)}, gsd_m=10,
-        chip=64, halo=8, classes=classes, threshold=0.5, confidence=ConfidenceRule(0.7, 0.9),
+        name="m",
+        version="1",
+        bands=("red",),
+        scale={"uint8": BandScale(0, 255)},
+        gsd_m=10,
+        chip=64,
+        halo=8,
+        classes=classes,
+        threshold=0.5,
+        confidence=ConfidenceRule(0.7, 0.9),
         architecture=Architecture((4, 8)),
     )
 

@@ -249,9 +249,7 @@ def test_polygons_are_burnt_where_they_hold_a_pixel_centre(tmp_path):
 
 
 @given(
-    st.lists(
-        st.tuples(*[st.floats(-2, 12, allow_subnormal=False)] * 6), min_size=1, max_size=3
-    ),
+    st.lists(st.tuples(*[st.floats(-2, 12, allow_subnormal=False)] * 6), min_size=1, max_size=3),
     st.integers(0, 5),
     st.integers(0, 5),
     st.sampled_from([PLACE, ROTATED, SOUTH_UP]),
@@ -303,9 +301,7 @@ def test_classes_of_polygons_may_be_words(tmp_path):
 def test_polygons_in_another_crs_land_on_the_same_pixels(tmp_path, suffix):
     to_lonlat = pyproj.Transformer.from_crs("EPSG:32721", "EPSG:4326", always_xy=True)
     # Shrunk by a metre, so that the detour over degrees moves no pixel centre.
-    shape = shapely.transform(
-        cells(1, 2, 3, 4).buffer(-1), to_lonlat.transform, interleaved=False
-    )
+    shape = shapely.transform(cells(1, 2, 3, 4).buffer(-1), to_lonlat.transform, interleaved=False)
     path = write_polygons(tmp_path / f"a{suffix}", [shape], [1], crs="EPSG:4326")
     expected = np.full((8, 10), 255)
     expected[1:4, 2:6] = 1
@@ -336,9 +332,7 @@ def test_an_outline_that_crosses_itself_is_taken_by_the_even_odd_rule(tmp_path):
 
 def test_unknown_classes_of_polygons_are_listed(tmp_path):
     path = write_polygons(tmp_path / "a.gpkg", [cells(0, 0, 1, 1)] * 3, ["soy", "soy", "forest"])
-    assert "attribute 'kind' holds unknown classes: soy (2) polygons" in refusal(
-        path, field="kind"
-    )
+    assert "attribute 'kind' holds unknown classes: soy (2) polygons" in refusal(path, field="kind")
 
 
 @pytest.mark.parametrize("field", [None, "class"])

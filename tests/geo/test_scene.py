@@ -1,7 +1,6 @@
 """Open scenes: what is read, which pixels are real, and what is refused."""
 
 import os
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
@@ -574,19 +573,39 @@ def test_an_array_needs_a_place_on_earth():
         order(Raster(planes(1), PLACE, None))
 
 
-@dataclass
 class DataArray:
     """What ``open_scene`` uses of an xarray DataArray with rioxarray."""
 
-    data: np.ndarray
-    rio: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(transform=lambda: PLACE, crs=EARTH, nodata=0)
-    )
+    def __init__(self, data, dims, cached=PLACE):
+        self.data, self.dims = data, dims
+        self.rio = SimpleNamespace(
+            transform=lambda recalc=False: PLACE if recalc else cached,
+            crs=EARTH,
+            nodata=0,
+            x_dim="x",
+            y_dim="y",
+        )
+
+    def transpose(self, _, *last):
+        dims = [*(name for name in self.dims if name not in last), *last]
+        return DataArray(self.data.transpose([self.dims.index(name) for name in dims]), dims)
 
 
-@pytest.mark.parametrize("data", [planes(1), planes(1)[0]], ids=["bands", "flat"])
-def test_a_data_array_is_a_scene(data):
-    assert order(DataArray(data)) == [1]
+@pytest.mark.parametrize(("data", "dims"), [(planes(1), "byx"), (planes(1)[0], "yx")])
+def test_a_data_array_is_a_scene(data, dims):
+    assert order(DataArray(data, dims)) == [1]
+
+
+def test_a_data_array_may_have_its_bands_last():
+    values = planes(3)
+    with open_scene(DataArray(values.transpose(1, 2, 0), "yxb")) as scene:
+        np.testing.assert_array_equal(read_all(scene).values, values)
+
+
+def test_a_data_array_lies_where_its_coordinates_say():
+    stale = rasterio.Affine(1, 0, 0, 0, -1, 0)
+    with open_scene(DataArray(planes(1), "byx", cached=stale)) as scene:
+        assert scene.profile.transform == PLACE
 
 
 @pytest.mark.parametrize("source", [None, 3, np.zeros((1, 2, 2))])

@@ -381,6 +381,14 @@ def test_scene_levels_without_the_rule_behind_them_are_not_trained_on(tmp_path):
         open_records(shard)
 
 
+def test_whole_numbers_without_a_known_scale_are_not_trained_on(tmp_path):
+    form = replace(FORM, dtype="int32", levels=0)
+    shard = shard_of(write(tmp_path / "set", [make_record(form=form)], form))
+    assert index_of(shard).format.dtype == "int32"
+    with pytest.raises(RecordError, match=r"has int32 numbers, and no index\.json tells"):
+        open_records(shard)
+
+
 def test_plain_and_gzip_are_told_apart_by_content_not_by_name(tmp_path):
     form = replace(FORM, levels=0)
     example = encode(make_record(form=form), form)
@@ -488,8 +496,19 @@ def test_a_count_that_is_not_that_of_the_shard_is_refused(tmp_path):
     index = a_set(tmp_path) / INDEX_NAME
     facts = json.loads(index.read_text())
     facts["shards"][0]["records"] = 4
+    facts["groups"]["a"] += 1
     index.write_text(json.dumps(facts))
     assert "holds 3 records, 4 expected" in refusal(index.parent)
+
+
+def test_groups_that_do_not_add_up_to_the_records_are_refused(tmp_path):
+    # Validation counts its batches by them.
+    index = a_set(tmp_path) / INDEX_NAME
+    facts = json.loads(index.read_text())
+    facts["groups"]["a"] += 3
+    index.write_text(json.dumps(facts))
+    with pytest.raises(RecordError, match="groups of 8 records and shards of 5"):
+        open_records(index.parent)
 
 
 def test_counts_that_are_not_those_of_the_records_are_refused(tmp_path):

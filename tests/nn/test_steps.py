@@ -1,9 +1,7 @@
 """The training step: learns, compiles for accelerators, does not depend on the replicas."""
 
-import os
 import re
-import subprocess
-import sys
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -16,12 +14,13 @@ from geodeforest.nn.schedule import optimizer
 from geodeforest.nn.steps import Learner
 from geodeforest.nn.unet import build_unet
 
+ONE_LEVEL = Architecture((4,))
+LIGHT = Architecture((4, 6), block="separable", up="bilinear", stem=2)
 
-def learner(batch=4, norm=True, loss="cross-entropy"):
+
+def learner(batch=4, loss="cross-entropy", shape=ONE_LEVEL):
     keras.utils.set_random_seed(0)
-    model = build_unet(
-        bands=3, classes=2, architecture=Architecture((4, 6), norm=norm, stem=2), scene_inputs=1
-    )
+    model = build_unet(bands=3, classes=2, architecture=shape, scene_inputs=1)
     adam = optimizer(steps=50, learning_rate=1e-2, weight_decay=1e-3)
     adam.build(model.trainable_variables)
     return Learner(model, adam, LOSSES[loss], batch)
@@ -54,51 +53,60 @@ def test_confusion_counts_every_labelled_pixel_once():
     assert (counts.sum(axis=(1, 2)) == 15 * 16).all()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_step_compiles_by_xla_without_dynamic_shapes_or_host_calls(loss):
-    held = learner(loss=loss)
-    step = tf.function(held.train_step, jit_compile=True)
-    hlo = step.experimental_get_compiler_ir(*batch_of())(stage="hlo")
+@contextmanager
+def policy(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def assert_static_and_alone(hlo):
+    """XLA's program of a step has one shape for all and asks the host for nothing."""
     assert "ENTRY" in hlo
     assert "[<=" not in hlo, "a bounded dynamic dimension"
     assert not re.search(r"custom-call|infeed|outfeed|host-compute", hlo)
-    assert np.isfinite(float(step(*batch_of())))
 
 
-MIRRORED = """
-import sys
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path.insert(0, {folder!r})
-from test_steps import batch_of, learner
-import numpy as np
-
-def weights_after(strategy, steps=3):
-    with strategy.scope():
-        held = learner(norm=False)
-    images = tf.data.Dataset.from_tensors(batch_of()).repeat(steps).unbatch().batch(4, True)
-
-    @tf.function
-    def train(batch):
-        parts = strategy.run(held.train_step, args=batch)
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
-
-    losses = [float(train(b)) for b in strategy.experimental_distribute_dataset(images)]
-    return losses, [w.numpy() for w in held.model.trainable_variables]
-
-two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert two.num_replicas_in_sync == 2
-alone_losses, alone = weights_after(tf.distribute.get_strategy())
-losses, mirrored = weights_after(two)
-np.testing.assert_allclose(losses, alone_losses, rtol=1e-4)
-for a, b in zip(alone, mirrored):
-    np.testing.assert_allclose(a, b, atol=1e-4)
-print("same")
-"""
+@pytest.mark.parametrize(
+    ("precision", "loss", "shape"),
+    [("float32", "cross-entropy", LIGHT), ("mixed_bfloat16", "hybrid", ONE_LEVEL)],
+)
+def test_the_step_compiles_by_xla_without_dynamic_shapes_or_host_calls(precision, loss, shape):
+    with policy(precision):
+        held = learner(loss=loss, shape=shape)
+    images, labels, levels = batch_of()
+    step = tf.function(held.train_step, jit_compile=True)
+    hlo = step.experimental_get_compiler_ir(images, labels, levels)(stage="hlo")
+    assert_static_and_alone(hlo)
+    assert ("bf16[" in hlo) == (precision == "mixed_bfloat16")
+    assert np.isfinite(float(step(images, labels, levels)))
+    assert held.model([images, levels], training=False).dtype == tf.float32
 
 
-def test_two_replicas_take_the_same_steps_as_one():
-    program = MIRRORED.format(folder=os.path.dirname(__file__))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.strip().endswith("same"), done.stderr[-2000:]
+def test_the_validation_step_compiles_by_xla_too():
+    held = learner()
+    step = tf.function(held.confusion_step, jit_compile=True)
+    assert_static_and_alone(step.experimental_get_compiler_ir(*batch_of())(stage="hlo"))
+    plain = held.confusion_step(*batch_of()).numpy()
+    assert np.abs(step(*batch_of()).numpy() - plain).sum() <= 4, "but for ties"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_and_its_gradient_compile_by_xla(loss):
+    _, labels, _ = batch_of()
+
+    def step(logits, labels):
+        truth = tf.one_hot(tf.cast(labels, tf.int32), 2)
+        weight = tf.cast(labels != 255, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = tf.reduce_sum(LOSSES[loss](truth, tf.nn.softmax(logits), weight))
+        return tape.gradient(value, logits)
+
+    logits = tf.random.stateless_normal((*labels.shape, 2), (0, 0))
+    compiled = tf.function(step, jit_compile=True)
+    assert_static_and_alone(compiled.experimental_get_compiler_ir(logits, labels)(stage="hlo"))
+    np.testing.assert_allclose(compiled(logits, labels), step(logits, labels), atol=1e-5)

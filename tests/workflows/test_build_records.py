@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from rasterio.crs import CRS
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import SceneInput
 from geodeforest.errors import LabelMismatch, MissingExtra, OptionError, OutputExists, RecordError
-from geodeforest.nn.records import check_records, read_records
+from geodeforest.geo.scene import open_scene
+from geodeforest.nn.records import check_records, dataset, open_records, read_records
+from geodeforest.scanning import radiometry
+from geodeforest.testing import small_spec
 from geodeforest.workflows import extras
-from geodeforest.workflows.build_records import BuildOptions, build_records
+from geodeforest.workflows.build_records import BuildChoices, BuildOptions, build_records
 
 PLACE = Affine(10, 0, 600_000, 0, -10, 9_000_000)
 RGB = ("red", "green", "blue")
@@ -83,16 +88,45 @@ def test_a_scene_of_one_pixel_is_repeated(tmp_path):
     assert record.valid.sum() == 1
 
 
-def test_what_was_not_observed_is_zero_invalid_and_ignored(tmp_path):
-    scene, labels = make_pair(tmp_path, size=(16, 16))
-    values = values_of(scene).astype(np.int16)
-    values[1, 3, 4] = -9999
-    write(scene, values, nodata=-9999, names=RGB)
-    _, (record,) = build([(scene, labels)], tmp_path)
+def with_hole(folder: Path, dtype="int16", nodata=-9999):
+    scene, labels = make_pair(folder, size=(16, 16))
+    values = values_of(scene).astype(dtype)
+    values[1, 3, 4] = nodata
+    return write(scene, values, nodata=nodata, names=RGB), labels
+
+
+def test_what_was_not_observed_is_invalid_and_ignored(tmp_path):
+    _, (record,) = build([with_hole(tmp_path)], tmp_path)
     assert not record.valid[3, 4]
     assert record.valid.sum() == 255
     assert record.labels[3, 4] == 255
-    assert record.image[3, 4].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("int16", -9999), ("float32", np.nan)])
+def test_what_was_not_observed_looks_as_it_will_in_a_scan(tmp_path, dtype, nodata):
+    pair, scale = with_hole(tmp_path, dtype, nodata), BandScale(0, 200)
+    _, (record,) = build([pair], tmp_path, scale=(0, 200))
+    with open_scene(pair[0]) as scene:
+        seen = radiometry(scene, small_spec(), scale)
+    assert scale(record.image[3, 4]) == pytest.approx(seen.fill, abs=0.5 / 200)
+    assert seen.fill.min() > 0.3
+
+
+def test_padding_reflects_what_stands_in_for_the_unobserved(tmp_path):
+    scene, labels = make_pair(tmp_path, size=(10, 16))
+    values = values_of(scene)
+    values[:, 8] = 0
+    write(scene, values, nodata=0, names=RGB)
+    _, (record,) = build([(scene, labels)], tmp_path)
+    np.testing.assert_array_equal(record.image[10], record.image[8])
+    assert (record.image[8] == record.image[8, 0]).all()
+    assert record.image[8].min() > 0
+
+
+def test_a_scene_of_which_nothing_was_observed_is_left_out(tmp_path):
+    scene, labels = make_pair(tmp_path)
+    write(scene, values_of(scene) * 0, nodata=0, names=RGB)
+    assert "s.tif: has no valid pixel; leave" in refused([(scene, labels)], tmp_path)
 
 
 def test_chips_without_a_label_are_left_out(tmp_path):
@@ -108,7 +142,7 @@ def test_chips_without_a_label_are_left_out(tmp_path):
 def test_scene_levels_are_those_of_the_whole_scene_scaled(tmp_path):
     pair = make_pair(tmp_path, size=(32, 32))
     inputs = (SceneInput("dark", 2), SceneInput("median", 50))
-    index, records = build([pair], tmp_path, scene_inputs=inputs, scale=BandScale(0, 200))
+    index, records = build([pair], tmp_path, scene_input=inputs, scale=BandScale(0, 200))
     expected = np.percentile(values_of(pair[0]).reshape(3, -1) / 200, [2, 50], axis=1).ravel()
     assert index.format.levels == 6
     for record in records:
@@ -117,7 +151,7 @@ def test_scene_levels_are_those_of_the_whole_scene_scaled(tmp_path):
 
 def test_the_index_tells_what_the_scenes_were(tmp_path):
     pairs = [make_pair(tmp_path, name, dtype="uint16") for name in ("one", "other")]
-    index, _ = build(pairs, tmp_path, val_groups=("other",))
+    index, _ = build(pairs, tmp_path, val_group="other")
     assert index.format.bands == RGB
     assert index.facts.scale == BandScale(0, 10_000)
     assert index.facts.gsd_m == pytest.approx(10, rel=1e-2)
@@ -130,6 +164,49 @@ def test_groups_may_join_scenes(tmp_path):
     pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
     index, _ = build(pairs, tmp_path, groups=("north", "north"))
     assert set(index.tally.groups) == {"north"}
+
+
+@pytest.mark.parametrize(
+    "names", [("l'été", 'a "b"'), ("森林", "лес 2"), ("a,b", "a;b"), ("x\udcff", "y")]
+)
+def test_groups_of_any_name_can_be_told_apart(tmp_path, names):
+    pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
+    index, _ = build(pairs, tmp_path, groups=names, shards=3)
+    for group in index.tally.groups:
+        held = list(dataset(open_records(tmp_path / "set"), [group]))
+        assert [r["group"].numpy().decode() for r in held] == [group] * 4
+
+
+def test_chips_of_one_scene_are_one_group(tmp_path):
+    names = ("north_r00000_c00000", "north_r00000_c00512", "north_r123456_c00000", "r00_c00")
+    index, _ = build([make_pair(tmp_path, name) for name in names], tmp_path, val_group="north")
+    assert index.tally.groups == {"north": 12, "r00_c00": 4}
+
+
+def test_one_scene_in_two_groups_is_refused(tmp_path):
+    scene, labels = make_pair(tmp_path)
+    (tmp_path / "link.tif").symlink_to(scene)
+    pairs = [(scene, labels), (tmp_path / "link.tif", labels)]
+    assert "link.tif: is in two groups" in refused(pairs, tmp_path, OptionError)
+
+
+def test_options_are_keywords_too(tmp_path):
+    pair = make_pair(tmp_path, size=(16, 16))
+    index = build_records([pair], tmp_path / "set", chip=8, class_map={0: 1, 1: 2}, scale=(0, 9))
+    assert (index.format.height, index.facts.scale) == (8, BandScale(0, 9))
+    assert [c.id for c in index.format.classes] == [1, 2]
+
+
+def test_every_option_is_a_keyword():
+    assert set(get_type_hints(BuildChoices)) == {f.name for f in fields(BuildOptions)}
+
+
+def test_whole_numbers_of_32_bits_need_a_scale(tmp_path):
+    pair = make_pair(tmp_path, dtype="int32")
+    message = refused([pair], tmp_path, OptionError)
+    assert "s.tif: int32 numbers have no usual scale; pass --scale" in message
+    index, _ = build([pair], tmp_path, scale=(0, 200))
+    assert index.facts.scale == BandScale(0, 200)
 
 
 def test_classes_are_those_of_the_class_map(tmp_path):
@@ -205,11 +282,12 @@ def test_labels_that_say_nothing_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"val_groups": ("nowhere",)}, "no group 'nowhere'"),
+        ({"val_group": ("nowhere",)}, "no group 'nowhere'"),
         ({"groups": ("a", "b")}, "2 groups for 1 scenes"),
         ({"shards": 0}, "0 shards"),
         ({"overlap": 16}, "overlap"),
         ({"class_map": {1: 77}}, "class id 77"),
+        ({"scale": (5, 1)}, "LOW must be less than HIGH"),
     ],
 )
 def test_options_that_contradict_the_scenes_are_refused(tmp_path, options, what):
@@ -227,6 +305,5 @@ def test_an_existing_output_is_refused_before_any_scene_is_opened(tmp_path):
 
 def test_without_tensorflow_the_command_to_install_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
-    monkeypatch.setitem(extras.sys.modules, "tensorflow", None)
     message = refused([make_pair(tmp_path)], tmp_path, MissingExtra)
     assert 'pip install "geodeforest[train]"' in message

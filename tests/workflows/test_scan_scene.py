@@ -279,9 +279,18 @@ def large_scene(path, height, width=6000):
     """Clearings scattered over a dark scene, written block row by block row."""
     rng = np.random.default_rng(0)
     profile = {
-        "driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8",
-        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1,
-        "crs": "EPSG:32721", "transform": rasterio.Affine(10, 0, 4e5, 0, -10, 9.3e6),
+        "driver": "GTiff",
+        "count": 3,
+        "height": height,
+        "width": width,
+        "dtype": "uint8",
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "deflate",
+        "zlevel": 1,
+        "crs": "EPSG:32721",
+        "transform": rasterio.Affine(10, 0, 4e5, 0, -10, 9.3e6),
     }
     with rasterio.open(path, "w", **profile) as scene:
         for row in range(0, height, 512):
