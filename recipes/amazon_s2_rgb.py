@@ -22,7 +22,7 @@ import numpy as np
 from geodeforest.core.metrics import Confusion
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec, SceneInput
-from geodeforest.nn.augment import Augmentation, Recolour
+from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour
 from geodeforest.workflows.build_records import BuildOptions, build_records
 from geodeforest.workflows.model_card import model_card
 from geodeforest.workflows.train_model import TrainReport, train
@@ -41,10 +41,13 @@ SCALE = {
 }
 """ESA's true-colour image shows reflectance 0..0.3558 as 0..255; the model was trained on such."""
 
+DARK = 2
+"""The percentile that tells a scene's dark level."""
+
 OPTIONS = TrainOptions(
     architecture="light",
     loss="cross-entropy",
-    steps=700,
+    steps=1000,
     batch=8,
     learning_rate=3e-3,
     validate_every=100,
@@ -60,6 +63,7 @@ OPTIONS = TrainOptions(
         exposure=0.25,
         contrast=0.2,
         level_error=2 * COUNT,
+        own_level=OwnLevel(share=0.3, percentiles=(DARK,)),
         recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
     ),
 )
@@ -85,7 +89,7 @@ def records(data: Path, work: Path) -> None:
         crop=True,
         shards=2,
         band_names=("red", "green", "blue"),
-        scene_input=(SceneInput("dark", 2),),
+        scene_input=(SceneInput("dark", DARK),),
     )
     work.mkdir(parents=True, exist_ok=True)
     index = build_records(list(zip(scenes, masks, strict=True)), work / "records", options)

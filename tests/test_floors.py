@@ -51,7 +51,7 @@ FLOORS = {
     "scanning": floor("errors core", "numpy"),
     "geo": floor("errors core", "affine geopandas numpy pyogrio pyproj rasterio shapely"),
     "runtime": floor("errors core", "numpy onnxruntime"),
-    "nn": floor("errors core", "google h5py keras numpy onnx onnxruntime tensorflow tf2onnx"),
+    "nn": floor("errors core", "google h5py keras numpy onnx onnxruntime tensorflow"),
     "testing": floor("errors core", "numpy rasterio"),
     "models": floor("", ""),
     "workflows": floor("errors core scanning geo runtime nn", "geopandas numpy"),

@@ -68,7 +68,7 @@ def test_help_of_every_command_loads_nothing_heavy():
 
 
 def test_workflows_load_the_training_stack_only_when_they_need_it():
-    assert not {"keras", "onnx", "tensorflow", "tf2onnx"} & set(json.loads(run(EVERY_WORKFLOW)))
+    assert not {"keras", "onnx", "tensorflow"} & set(json.loads(run(EVERY_WORKFLOW)))
 
 
 def test_importing_geodeforest_takes_less_than_a_tenth_of_a_second():

@@ -42,6 +42,18 @@ class Recolour:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLevel:
+    """A share of the chips gets its own levels in place of the scene's.
+
+    A scene may be as small as a chip, and then hold nothing of what its darkest part is
+    taken for: cleared land without any forest. ``percentiles`` are those of the scene inputs.
+    """
+
+    share: float
+    percentiles: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Augmentation:
     """What may change in training. Amounts are in units of the scaled image, 0..1.
 
@@ -63,6 +75,7 @@ class Augmentation:
     contrast: float = 0.0
     level_error: float = 0.0
     recolour: Recolour | None = None
+    own_level: OwnLevel | None = None
 
     def __post_init__(self) -> None:
         amounts = (self.haze, self.strong_haze, self.strong_haze_share, self.relief)
@@ -78,9 +91,11 @@ TURNS = Augmentation()
 
 def augment(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
     """Change an example as ``seed`` (shape (2,), integers) decides. Shapes stay static."""
-    seeds = tf.unstack(tf.random.split(seed, 7), num=7)
+    seeds = tf.unstack(tf.random.split(seed, 8), num=8)
     if how.crop is not None:
         example = _crop(example, how.crop, seeds[0])
+    if how.own_level is not None:
+        example = _own_level(example, how.own_level, seeds[7])
     if how.turn:
         example = _turn(example, seeds[1])
     if how.recolour is not None:
@@ -108,6 +123,16 @@ def _crop(example: Example, side: int, seed: tf.Tensor) -> Example:
         image=tf.slice(example.image, (top, left, 0), (side, side, example.image.shape[-1])),
         labels=tf.slice(example.labels, (top, left), (side, side)),
     )
+
+
+def _own_level(example: Example, how: OwnLevel, seed: tf.Tensor) -> Example:
+    # A quarter of the pixels tells a percentile well enough.
+    values = tf.reshape(example.image[::2, ::2], (-1, example.image.shape[-1]))
+    ranked = tf.sort(values, axis=0)
+    at = [round(percentile / 100 * (ranked.shape[0] - 1)) for percentile in how.percentiles]
+    own = tf.concat([ranked[i] for i in at], axis=0)
+    chosen = tf.random.stateless_uniform((), seed) < how.share
+    return example._replace(level=tf.where(chosen, own, example.level))
 
 
 def _turn(example: Example, seed: tf.Tensor) -> Example:

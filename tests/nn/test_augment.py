@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from geodeforest.errors import OptionError
-from geodeforest.nn.augment import NONE, Augmentation, Example, Recolour, augment
+from geodeforest.nn.augment import NONE, Augmentation, Example, OwnLevel, Recolour, augment
 
 SEEDS = [tf.constant([n, 7], tf.int64) for n in range(12)]
 
@@ -115,3 +115,13 @@ def test_about_half_of_the_chips_have_no_relief(example):
     seeds = [tf.constant([n, 1], tf.int64) for n in range(60)]
     same = [np.allclose(augment(example, how, s).image, example.image, atol=1e-6) for s in seeds]
     assert 0.3 < np.mean(same) < 0.7
+
+
+def test_a_chip_may_get_its_own_level():
+    image = np.zeros((8, 8, 2), np.float32)
+    image[::2, ::2] = np.arange(32).reshape(4, 4, 2) / 100
+    chip = Example(tf.constant(image), tf.zeros((8, 8), tf.uint8), tf.constant([0.9] * 4))
+    how = Augmentation(turn=False, own_level=OwnLevel(0.5, (0, 50)))
+    levels = {tuple(augment(chip, how, seed).level.numpy().tolist()) for seed in SEEDS}
+    own = np.concatenate([image[0, 0], image[4, 0]])  # the least pixel and the middle one
+    assert levels == {tuple(chip.level.numpy().tolist()), tuple(own.tolist())}
