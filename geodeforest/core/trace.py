@@ -10,25 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.spec import NOT_ASSESSED
+from geodeforest.core.strips import NE, OTHER, SE, TARGET, UNKNOWN, Bools, Codes, Ints, Strip
+from geodeforest.core.vertices import GridVertices
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Codes = NDArray[np.unsignedinteger[Any]]
 Table = dict[str, Ints]
 Items = TypeVar("Items", Ints, list[Ints])
 
 # Pixels worked on at a time: enough to hide numpy's overhead, few enough to stay in cache.
 _STRIP_PX = 2**19
-
-# Inside the tracer a pixel has a code: nothing is known there (outside the scene, or not
-# assessed and no target), something else, or one of the targets from _TARGET on.
-_UNKNOWN, _OTHER, _TARGET = 0, 1, 2
 
 # The facts of runs and components, and how those of a whole follow from those of its parts.
 _MERGE = {
@@ -73,9 +68,14 @@ class RegionTracer:
 
     A region touches the unobserved where a pixel of it has a 4-neighbour that is not
     assessed or lies beyond the scene. 255 (not assessed) may be a target too.
+
+    ``vertices`` is told of the outlines of all classes. After each call it still knows those
+    around the regions that were returned.
     """
 
-    def __init__(self, width: int, targets: Collection[int]) -> None:
+    def __init__(
+        self, width: int, targets: Collection[int], vertices: GridVertices | None = None
+    ) -> None:
         self._stride = width + 1
         self._codes, self._ids = _codes(targets)
         self._row = 0
@@ -83,12 +83,14 @@ class RegionTracer:
         self._open: Table = {name: np.empty(0, np.int64) for name in _MERGE}
         self._open_runs = np.empty(0, np.int64)  # open component of each target run of _above
         self._corners: list[bytearray] = []  # of each open component, int64 each
+        self._vertices = vertices
 
     def feed(
         self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None
     ) -> list[Region]:
         """Take the next rows, shape (rows, cols); return the regions that can no longer grow."""
         regions: list[Region] = []
+        self._forget()
         height = max(1, _STRIP_PX // self._stride)
         for top in range(0, len(classes), height):
             rows = slice(top, top + height)
@@ -98,12 +100,21 @@ class RegionTracer:
 
     def finish(self) -> list[Region]:
         """Return the regions that reach the scene's last row."""
-        return self._advance(np.zeros_like(self._above), None)
+        self._forget()
+        return self._advance(np.zeros_like(self._above), None, last=True)
 
-    def _advance(self, codes: Codes, scores: NDArray[np.uint8] | None) -> list[Region]:
+    def _forget(self) -> None:
+        """Let go of the vertices above all regions that may still grow."""
+        if self._vertices is not None:
+            first = self._open["first"].min(initial=self._row * self._stride)
+            self._vertices.forget_above(int(first // self._stride))
+
+    def _advance(
+        self, codes: Codes, scores: NDArray[np.uint8] | None, *, last: bool = False
+    ) -> list[Region]:
         """Join a strip of rows to what is open, and let go of what does not reach its end."""
-        strip = _Strip.of(np.concatenate([self._above, codes]))
-        target = np.flatnonzero(strip.code >= _TARGET)
+        strip = Strip.of(np.concatenate([self._above, codes]))
+        target = np.flatnonzero(strip.code >= TARGET)
         _, seen = np.unique(self._open_runs, return_index=True)
         anchor = target[seen]  # a run of each open component
         component = self._component(strip, target, anchor)
@@ -115,8 +126,12 @@ class RegionTracer:
         alive = np.zeros(len(facts["code"]), bool)
         alive[reaching] = True
 
+        passed = self._row * self._stride
+        if self._vertices is not None:
+            vertex, is_node = strip.outline_vertices()
+            self._vertices.add(vertex + passed, is_node | last)
         key, run = strip.corners()
-        key += self._row * self._stride << 3
+        key += passed << 3
         done = self._exchange(key, component[run], component[anchor], alive)
         number = np.cumsum(alive) - 1
         self._open = {name: fact[alive] for name, fact in facts.items()}
@@ -124,11 +139,11 @@ class RegionTracer:
         self._above, self._row = codes[-1:].copy(), self._row + len(codes)
         return self._regions(facts, np.flatnonzero(~alive), *done)
 
-    def _component(self, strip: _Strip, target: Ints, anchor: Ints) -> Ints:
+    def _component(self, strip: Strip, target: Ints, anchor: Ints) -> Ints:
         """The component of each run, numbered from 0; of runs that are no target, nonsense."""
-        below, above = strip.around[_SE], strip.around[_NE]
+        below, above = strip.around[SE], strip.around[NE]
         code = strip.code[below]
-        meet = (code == strip.code[above]) & (code >= _TARGET)
+        meet = (code == strip.code[above]) & (code >= TARGET)
         root = _roots(
             len(strip.code),
             np.concatenate([above[meet], anchor[self._open_runs]]),
@@ -138,7 +153,7 @@ class RegionTracer:
         is_root[root[target]] = True
         return (np.cumsum(is_root) - 1)[root]
 
-    def _facts(self, strip: _Strip, target: Ints, scores: NDArray[np.uint8] | None) -> Table:
+    def _facts(self, strip: Strip, target: Ints, scores: NDArray[np.uint8] | None) -> Table:
         """The facts of target runs. Those of the row above are in the open components already."""
         old = len(self._open_runs)
         start, stop = strip.start[target], strip.start[target + 1]
@@ -207,70 +222,6 @@ class RegionTracer:
                 zip(*columns, strict=True), outlines, strict=True
             )
         ]
-
-
-# The pixels around a vertex: the higher bit says east, the lower one south.
-_NW, _SW, _NE, _SE = range(4)
-
-
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """Some rows as one line of runs, each row followed by one unknown pixel.
-
-    The line begins with such a pixel too. So vertex ``v``, counted over all grid lines of
-    the scene's ``width + 1`` vertices, has pixel ``v`` to the north-west and ``v + 1`` to
-    the north-east, and the two pixels south of it follow one stride later.
-
-    ``start`` (runs + 1) holds the first pixel of each run and the end of the line, ``code``
-    what its pixels are. ``vertex`` (seams) are those vertices inside the strip from which
-    an outline goes north or south, ``around`` (4, seams) the runs of the pixels around.
-    """
-
-    start: Ints
-    code: Codes
-    vertex: Ints
-    around: Ints
-
-    @classmethod
-    def of(cls, codes: Codes) -> _Strip:
-        rows, stride = len(codes), codes.shape[1] + 1
-        line = np.zeros(rows * stride + 1, codes.dtype)
-        line[1:].reshape(rows, stride)[:, :-1] = codes
-        change = line[1:] != line[:-1]
-        vertex = np.flatnonzero(change[:-stride] | change[stride:])
-        north, south = change[vertex], change[vertex + stride]
-        northeast = np.cumsum(north)
-        southeast = np.cumsum(south) + np.count_nonzero(change[:stride])
-        around = np.stack([northeast - north, southeast - south, northeast, southeast])
-        start = np.concatenate([[0], np.flatnonzero(change) + 1, [len(line)]])
-        return cls(start, line[start[:-1]], vertex, around)
-
-    def near(self, marked: Bools) -> Bools:
-        """The runs that are marked or have a marked run at their side."""
-        found = marked.copy()
-        found[1:] |= marked[:-1]
-        found[:-1] |= marked[1:]
-        for here, there in ((_NE, _SE), (_SE, _NE)):
-            found[self.around[here][marked[self.around[there]]]] = True
-        return found
-
-    def corners(self) -> tuple[Ints, Ints]:
-        """The corners of target outlines as keys, and the runs they belong to.
-
-        A key is ``vertex << 3 | quadrant << 1 | inside``: the outline turns around the
-        pixel in that quadrant, which is inside the region or the only one outside.
-        """
-        codes = self.code[self.around]
-        keys, runs = [], []
-        for quadrant in range(4):
-            own, beyond = codes[quadrant], codes[quadrant ^ 3]
-            beside, along = codes[quadrant ^ 2], codes[quadrant ^ 1]
-            convex = (own >= _TARGET) & (own != beside) & (own != along)
-            concave = (beyond >= _TARGET) & (beside == beyond) & (along == beyond) & (own != beyond)
-            for inside, found, run in ((1, convex, quadrant), (0, concave, quadrant ^ 3)):
-                keys.append(self.vertex[found] << 3 | quadrant << 1 | inside)
-                runs.append(self.around[run][found])
-        return np.concatenate(keys), np.concatenate(runs)
 
 
 def _outlines(region: Ints, key: Ints, stride: int) -> list[tuple[Ints, ...]]:
@@ -394,7 +345,7 @@ def _codes(targets: Collection[int]) -> tuple[Codes, Ints]:
     """The code of each class id, and the class id of each code."""
     wanted = sorted(set(targets))
     ids = np.array([NOT_ASSESSED, -1, *wanted])
-    codes = np.full(256, _OTHER, np.min_scalar_type(len(ids)))
-    codes[NOT_ASSESSED] = _UNKNOWN
-    codes[wanted] = np.arange(_TARGET, len(ids))
+    codes = np.full(256, OTHER, np.min_scalar_type(len(ids)))
+    codes[NOT_ASSESSED] = UNKNOWN
+    codes[wanted] = np.arange(TARGET, len(ids))
     return codes, ids

@@ -1,0 +1,95 @@
+"""A few rows of codes as runs, and what meets at the vertices between their pixels.
+
+Knows pixels, runs and vertices; nothing of regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.unsignedinteger[Any]]
+
+# Inside the tracer a pixel has a code: nothing is known there (outside the scene, or not
+# assessed), something else, or one of the targets from TARGET on.
+UNKNOWN, OTHER, TARGET = 0, 1, 2
+
+# The pixels around a vertex: the higher bit says east, the lower one south.
+NW, SW, NE, SE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Some rows as one line of runs, each row followed by one unknown pixel.
+
+    The line begins with such a pixel too. So vertex ``v``, counted over all grid lines of
+    the scene's ``width + 1`` vertices, has pixel ``v`` to the north-west and ``v + 1`` to
+    the north-east, and the two pixels south of it follow one stride later.
+
+    ``start`` (runs + 1) holds the first pixel of each run and the end of the line, ``code``
+    what its pixels are. ``vertex`` (seams) are those vertices inside the strip from which
+    an outline goes north or south, ``around`` (4, seams) the runs of the pixels around.
+    """
+
+    start: Ints
+    code: Codes
+    vertex: Ints
+    around: Ints
+
+    @classmethod
+    def of(cls, codes: Codes) -> Strip:
+        """The strip of codes (rows, cols), the last row of the strip before included."""
+        rows, stride = len(codes), codes.shape[1] + 1
+        line = np.zeros(rows * stride + 1, codes.dtype)
+        line[1:].reshape(rows, stride)[:, :-1] = codes
+        change = line[1:] != line[:-1]
+        vertex = np.flatnonzero(change[:-stride] | change[stride:])
+        north, south = change[vertex], change[vertex + stride]
+        northeast = np.cumsum(north)
+        southeast = np.cumsum(south) + np.count_nonzero(change[:stride])
+        around = np.stack([northeast - north, southeast - south, northeast, southeast])
+        start = np.concatenate([[0], np.flatnonzero(change) + 1, [len(line)]])
+        return cls(start, line[start[:-1]], vertex, around)
+
+    def near(self, marked: Bools) -> Bools:
+        """The runs that are marked or have a marked run at their side."""
+        found = marked.copy()
+        found[1:] |= marked[:-1]
+        found[:-1] |= marked[1:]
+        for here, there in ((NE, SE), (SE, NE)):
+            found[self.around[here][marked[self.around[there]]]] = True
+        return found
+
+    def outline_vertices(self) -> tuple[Ints, Bools]:
+        """The vertices where outlines of any class turn or meet, ascending, and which are nodes.
+
+        At a node outlines of three areas meet, or two touch diagonally.
+        """
+        northwest, southwest, northeast, southeast = self.code[self.around]
+        upright = (northwest != northeast).astype(np.uint8) + (southwest != southeast)
+        across = (northwest != southwest).astype(np.uint8) + (northeast != southeast)
+        found = (upright > 0) & (across > 0)
+        return self.vertex[found], (upright + across)[found] > 2
+
+    def corners(self) -> tuple[Ints, Ints]:
+        """The corners of target outlines as keys, and the runs they belong to.
+
+        A key is ``vertex << 3 | quadrant << 1 | inside``: the outline turns around the
+        pixel in that quadrant, which is inside the region or the only one outside.
+        """
+        codes = self.code[self.around]
+        keys, runs = [], []
+        for quadrant in range(4):
+            own, beyond = codes[quadrant], codes[quadrant ^ 3]
+            beside, along = codes[quadrant ^ 2], codes[quadrant ^ 1]
+            convex = (own >= TARGET) & (own != beside) & (own != along)
+            concave = (beyond >= TARGET) & (beside == beyond) & (along == beyond) & (own != beyond)
+            for inside, found, run in ((1, convex, quadrant), (0, concave, quadrant ^ 3)):
+                keys.append(self.vertex[found] << 3 | quadrant << 1 | inside)
+                runs.append(self.around[run][found])
+        return np.concatenate(keys), np.concatenate(runs)
