@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.core.arrays import Bools, Ints
 from geodeforest.core.trace import Region
-from geodeforest.core.vertices import Bools, Ints
 
 _POINTS = 2**18
 """Points worked on at a time, if no region has more: enough to hide numpy's overhead."""
@@ -76,12 +76,6 @@ class Rings:
     def start(self) -> Ints:
         """The index of each ring's first point."""
         return np.cumsum(self.length) - self.length
-
-    def only(self, kept: Bools) -> Rings:
-        """Without the other points."""
-        return replace(
-            self, vertex=self.vertex[kept], length=np.add.reduceat(kept, self.start, dtype=np.int64)
-        )
 
     def _with_nodes(self, nodes: Ints) -> Rings:
         """With the nodes that lie inside straight edges: neighbours turn or end there."""

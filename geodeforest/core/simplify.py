@@ -2,12 +2,13 @@
 
 Knows corners of pixels and their distances on the ground; nothing of coordinates or files.
 
-Each arc is simplified by itself (Douglas and Peucker 1973), from the corners of the pixels
-alone. A chord may replace a part of an arc only if no other vertex of any outline lies
-between the two, or on the chord; by de Berg, van Kreveld and Schirra (1998, Topologically
-correct subdivision simplification) the chords then cross neither each other nor themselves,
-and every vertex stays on its side. So both neighbours of an arc find the same chords, whenever
-either of them is finished.
+First stairs become slopes: corners are cut from the middle of the pixel sides, as many that turn
+left as turn right, so that no area changes. Then each arc is simplified by itself (Douglas
+and Peucker 1973). A chord may replace a part of an arc only if no other vertex of any
+outline lies between the two, or on the chord; by de Berg, van Kreveld and Schirra (1998,
+Topologically correct subdivision simplification) the chords then cross neither each other nor
+themselves, and every vertex stays on its side. All of it follows from the pixels around, so
+both neighbours of an arc find the same chords, whenever either of them is finished.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geodeforest.core.arrays import Bools, Floats, Ints
 from geodeforest.core.rings import Rings, batches, expanded, with_rings
+from geodeforest.core.slopes import Slopes
 from geodeforest.core.trace import Region
-from geodeforest.core.vertices import Bools, Floats, GridVertices, Ints
+from geodeforest.core.vertices import GridVertices
 
-# Half a pixel's diagonal is to be reached by stairs of one pixel, whatever the last bit says.
-_ROUNDING = 1 + 1e-9
+# So that chords of just the tolerance are told apart from longer ones by no last bit.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class PixelMetric:
         """Half the longer diagonal of a pixel."""
         return math.sqrt(self.row**2 + 2 * abs(self.turn) * self.row * self.col + self.col**2) / 2
 
+    @property
+    def cut(self) -> float:
+        """How deep cuts from the middle of pixel sides go; as far is the centre from a cut."""
+        area = self.row * self.col * math.sqrt(1 - self.turn**2)
+        return area / self.half_diagonal / 4
+
     def metres(self, row: Ints, col: Ints) -> tuple[Floats, Floats]:
         """Right-angled coordinates of corners on the ground."""
         across = self.row * math.sqrt(1 - self.turn**2)
@@ -50,109 +59,130 @@ class PixelMetric:
 
 
 def simplify_outlines(
-    regions: Sequence[Region], vertices: GridVertices, metric: PixelMetric, tolerance: float
+    regions: Sequence[Region],
+    vertices: GridVertices,
+    metric: PixelMetric,
+    tolerance: float | None = None,
 ) -> list[Region]:
     """The regions with outlines simplified by up to ``tolerance`` metres, borders still shared.
 
     ``vertices`` are those of the tracer that has just returned the regions. No corner of a
-    pixel outline lies farther than the tolerance from the outline that replaces it, whose
-    corners are some of them. Nodes stay, and an arc that is not straight keeps its farthest
-    corner, so no region vanishes. With a tolerance of 0 outlines only get the nodes on them.
+    pixel outline lies farther than the tolerance from the outline that replaces it. Nodes
+    stay, and an arc that is not straight keeps its farthest point, so no region vanishes.
+    None means half a pixel's diagonal, and that no pixel's centre changes sides: burnt
+    into the grid, the polygons give the same pixels. Under half a diagonal corners are
+    dropped, not cut. With 0 outlines only get the nodes on them.
     """
+    cut = tolerance is None or tolerance >= metric.half_diagonal * (1 - _ROUNDING)
+    if tolerance is None:
+        left = metric.cut * (1 - _ROUNDING)
+    else:
+        left = (tolerance - metric.cut * cut) * (1 + _ROUNDING)
     shared: list[Region] = []
     for some in batches(regions):
         rings = Rings.of(some, vertices.nodes, vertices.stride)
-        if tolerance > 0:
-            rings = rings.only(_Arcs(rings, vertices, metric).kept(tolerance * _ROUNDING))
-        shared += with_rings(some, rings.points, rings.length)
+        if tolerance == 0:
+            shared += with_rings(some, rings.points, rings.length)
+            continue
+        slopes = Slopes.of(rings, vertices.nodes, cut=cut)
+        kept = _Arcs(slopes, vertices, metric).kept(left)
+        length = np.add.reduceat(kept, np.cumsum(slopes.length) - slopes.length, dtype=np.int64)
+        points = np.stack([slopes.row[kept], slopes.col[kept]], axis=1) / 2
+        shared += with_rings(some, points, length)
     return shared
 
 
 class _Arcs:
     """The arcs of rings, and which of their points have to stay."""
 
-    def __init__(self, rings: Rings, vertices: GridVertices, metric: PixelMetric) -> None:
-        self._rings, self._vertices = rings, vertices
-        self._vertex = rings.vertex
-        self._row, self._col = np.divmod(rings.vertex, rings.stride)
-        self._y, self._x = metric.metres(self._row, self._col)
+    def __init__(self, slopes: Slopes, vertices: GridVertices, metric: PixelMetric) -> None:
+        self._slopes, self._row, self._col = slopes, slopes.row, slopes.col
+        self._marks, self._stride = vertices.marks, vertices.half_stride
+        self._mark = slopes.row * self._stride + slopes.col
+        y, x = metric.metres(slopes.row, slopes.col)
+        self._y, self._x = y / 2, x / 2
 
     def kept(self, tolerance: float) -> Bools:
         """The points that stay. Parts of all arcs are split side by side until they may."""
-        kept = self._rings.ends(self._vertices.nodes)
-        cut = np.flatnonzero(kept)
-        first, last = cut[:-1], cut[1:]
-        must = np.ones(len(first), bool)
-        first, last, must = _with_inner(first, last, must)
+        usable = np.flatnonzero(self._slopes.usable)
+        kept = self._slopes.is_end.copy()
+        cut = np.flatnonzero(kept[usable])
+        first, last, must = _with_inner(cut[:-1], cut[1:], np.ones(len(cut) - 1, bool))
         while len(first):
-            far, height = self._farthest(first, last)
-            split = must | (height > tolerance)
+            far, height = self._farthest(usable, first, last)
+            split = (must & (height > 0)) | (height > tolerance)
             asked = np.flatnonzero(~split)
-            split[asked] = self._crossed(first[asked], last[asked])
+            split[asked] = self._crossed(usable[first[asked]], usable[last[asked]])
             first, far, last = first[split], far[split], last[split]
-            kept[far] = True
+            kept[usable[far]] = True
             # Both halves of a loop must keep a point, or they would fall on each other.
-            loop = self._vertex[first] == self._vertex[last]
+            loop = self._mark[usable[first]] == self._mark[usable[last]]
             first, last, must = _with_inner(
                 np.concatenate([first, far]), np.concatenate([far, last]), np.tile(loop, 2)
             )
         return kept
 
-    def _farthest(self, first: Ints, last: Ints) -> tuple[Ints, Floats]:
-        """Of the points between each two, the farthest from their chord, and its distance."""
+    def _farthest(self, usable: Ints, first: Ints, last: Ints) -> tuple[Ints, Floats]:
+        """Of the usable points between each two, the farthest from their chord; how far it is."""
         chord, step = expanded(last - first - 1)
         inner = first[chord] + 1 + step
         # From the lesser end: the neighbour, who comes the other way, has to find the same.
-        back = self._vertex[first] > self._vertex[last]
-        a, b = np.where(back, last, first), np.where(back, first, last)
+        a, b = usable[first], usable[last]
+        back = self._mark[a] > self._mark[b]
+        a, b = np.where(back, b, a), np.where(back, a, b)
         dx, dy = self._x[b] - self._x[a], self._y[b] - self._y[a]
         square = dx**2 + dy**2
-        px, py = self._x[inner] - self._x[a][chord], self._y[inner] - self._y[a][chord]
+        at = usable[inner]
+        px, py = self._x[at] - self._x[a][chord], self._y[at] - self._y[a][chord]
         along = (px * dx[chord] + py * dy[chord]) / np.where(square > 0, square, 1)[chord]
         along = np.clip(along, 0, 1)
         distance = np.hypot(px - along * dx[chord], py - along * dy[chord])
-        begin = np.flatnonzero(step == 0)
-        most = np.maximum.reduceat(distance, begin)
+        # Points on the chord, told exactly.
+        distance[self._beside(at, a[chord], b[chord]) == 0] = 0
+        most = np.maximum.reduceat(distance, np.flatnonzero(step == 0))
         # Of several as far, the one with the least number.
         rivals = np.flatnonzero(distance == most[chord])
-        order = np.lexsort((self._vertex[inner[rivals]], chord[rivals]))
-        rivals = rivals[order]
+        rivals = rivals[np.lexsort((self._mark[at[rivals]], chord[rivals]))]
         best = rivals[np.flatnonzero(np.diff(chord[rivals], prepend=-1))]
         return inner[best], most
 
-    def _crossed(self, first: Ints, last: Ints) -> Bools:
-        """Whether some other vertex lies between chord and arc, or on the chord; or may do so.
+    def _beside(self, at: Ints, a: Ints, b: Ints) -> Ints:
+        """Twice the area of the triangles of points and chords; of loops, 1."""
+        rows, cols = self._row[b] - self._row[a], self._col[b] - self._col[a]
+        area = rows * (self._col[at] - self._col[a]) - cols * (self._row[at] - self._row[a])
+        return np.where((rows == 0) & (cols == 0), 1, area)
 
-        On each grid line all vertices are counted from the leftmost to the rightmost that
-        arc and chord reach; more than the arc's own are too many.
+    def _crossed(self, first: Ints, last: Ints) -> Bools:
+        """Whether another mark lies between chord and arc, or on the chord; or may do so.
+
+        On each line of the grid all marks are counted from the westernmost to the easternmost
+        point that arc and chord reach; more than the arc's own are too many.
         """
         if not len(first):
             return np.empty(0, bool)
-        edge_chord, step = expanded(last - first)
-        begin, end = first[edge_chord] + step, first[edge_chord] + step + 1
+        chord_of, step = expanded(last - first)
+        begin, end = first[chord_of] + step, first[chord_of] + step + 1
         upper = np.minimum(self._row[begin], self._row[end])
         lower = np.maximum(self._row[begin], self._row[end])
         edges = np.flatnonzero(step == 0)
         top, bottom = np.minimum.reduceat(upper, edges), np.maximum.reduceat(lower, edges)
-        # A line is one grid line of one chord.
         chord, line = expanded(bottom - top + 1)
         row, lines = top[chord] + line, np.flatnonzero(line == 0)
         edge, step = expanded(lower - upper + 1)
-        at = (lines - top)[edge_chord[edge]] + upper[edge] + step
-        west = np.full(len(row), self._rings.stride)
-        east = np.full(len(row), -1)
+        at = (lines - top)[chord_of[edge]] + upper[edge] + step
+        west, east = np.full(len(row), self._stride), np.full(len(row), -1)
         np.minimum.at(west, at, np.minimum(self._col[begin], self._col[end])[edge])
         np.maximum.at(east, at, np.maximum(self._col[begin], self._col[end])[edge])
         low, high = self._on_chord(first, last, chord, row)
-        start = row * self._rings.stride
-        west, east = np.minimum(west, low) + start, np.maximum(east, high) + start
-        known = self._vertices.all
-        count = np.searchsorted(known, east, "right") - np.searchsorted(known, west)
+        west, east = np.minimum(west, low), np.maximum(east, high)
+        begin = row * self._stride
+        count = np.searchsorted(self._marks, begin + east, "right")
+        count -= np.searchsorted(self._marks, begin + west)
         found: Bools = np.add.reduceat(count, lines) > last - first + 1
         return found
 
     def _on_chord(self, first: Ints, last: Ints, chord: Ints, row: Ints) -> tuple[Ints, Ints]:
-        """The first column not west of a chord on a grid line, and the last one not east of it.
+        """The first column not west of a chord on a line, and the last one not east of it.
 
         Where the chord does not come to the line, a pair that changes no range.
         """
@@ -164,7 +194,7 @@ class _Arcs:
         shift, rows = ahead * cols[chord], np.maximum(rows, 1)
         start = self._col[a][chord]
         return (
-            np.where(crosses, start - (-shift // rows), self._rings.stride),
+            np.where(crosses, start - (-shift // rows), self._stride),
             np.where(crosses, start + shift // rows, -1),
         )
 

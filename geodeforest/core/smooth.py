@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geodeforest.core.arrays import Bools, Floats, Ints
 from geodeforest.core.rings import Rings, among, batches, with_rings
 from geodeforest.core.trace import Region
-from geodeforest.core.vertices import Bools, Floats, GridVertices, Ints
+from geodeforest.core.vertices import GridVertices
 
 PASSES = ((1 / 2, 1 / 2), (1 / 4, 2**0.5 / 8))
 """How far a cut reaches in each pass: a share of the edge, and at most so many pixels."""

@@ -6,14 +6,10 @@ Knows pixels, runs and vertices; nothing of regions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Codes = NDArray[np.unsignedinteger[Any]]
+from geodeforest.core.arrays import Bools, Codes, Ints
 
 # Inside the tracer a pixel has a code: nothing is known there (outside the scene, or not
 # assessed), something else, or one of the targets from TARGET on.
@@ -21,6 +17,20 @@ UNKNOWN, OTHER, TARGET = 0, 1, 2
 
 # The pixels around a vertex: the higher bit says east, the lower one south.
 NW, SW, NE, SE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineVertices:
+    """Vertices of outlines: which are nodes, and where the others' two edges lead.
+
+    At a node outlines of three areas meet, or two touch diagonally. From another one edge
+    goes ``north``, or else south, and one ``west``, or else east.
+    """
+
+    vertex: Ints
+    is_node: Bools
+    north: Bools
+    west: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +75,16 @@ class Strip:
             found[self.around[here][marked[self.around[there]]]] = True
         return found
 
-    def outline_vertices(self) -> tuple[Ints, Bools]:
-        """The vertices where outlines of any class turn or meet, ascending, and which are nodes.
-
-        At a node outlines of three areas meet, or two touch diagonally.
-        """
+    def outline_vertices(self) -> OutlineVertices:
+        """The vertices where outlines of any class turn or meet, ascending."""
         northwest, southwest, northeast, southeast = self.code[self.around]
-        upright = (northwest != northeast).astype(np.uint8) + (southwest != southeast)
-        across = (northwest != southwest).astype(np.uint8) + (northeast != southeast)
-        found = (upright > 0) & (across > 0)
-        return self.vertex[found], (upright + across)[found] > 2
+        north, south = northwest != northeast, southwest != southeast
+        west, east = northwest != southwest, northeast != southeast
+        found = (north | south) & (west | east)
+        arms = north.astype(np.uint8) + south + west + east
+        return OutlineVertices(
+            self.vertex[found], (arms > 2)[found], north=north[found], west=west[found]
+        )
 
     def corners(self) -> tuple[Ints, Ints]:
         """The corners of target outlines as keys, and the runs they belong to.

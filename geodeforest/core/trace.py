@@ -15,8 +15,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.core.arrays import Bools, Codes, Ints
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.core.strips import NE, OTHER, SE, TARGET, UNKNOWN, Bools, Codes, Ints, Strip
+from geodeforest.core.strips import NE, OTHER, SE, TARGET, UNKNOWN, Strip
 from geodeforest.core.vertices import GridVertices
 
 Table = dict[str, Ints]
@@ -128,8 +129,7 @@ class RegionTracer:
 
         passed = self._row * self._stride
         if self._vertices is not None:
-            vertex, is_node = strip.outline_vertices()
-            self._vertices.add(vertex + passed, is_node | last)
+            self._vertices.add(strip.outline_vertices(), passed, last=last)
         key, run = strip.corners()
         key += passed << 3
         done = self._exchange(key, component[run], component[anchor], alive)

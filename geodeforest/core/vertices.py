@@ -7,47 +7,68 @@ the scene's width and one. Memory follows their number between the first open ro
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+from geodeforest.core.arrays import Ints
+from geodeforest.core.strips import OutlineVertices
 
 
 class GridVertices:
     """Where outlines of any class turn or meet, as far as rows have come.
 
-    Nodes are those where outlines end: where three areas meet, where two pixels of one
-    touch diagonally, and all that lie on the scene's edge. With ``only_nodes`` the others
-    are not kept.
+    ``nodes`` are the vertices where outlines end: where three areas meet, where two pixels
+    of one touch diagonally, and all that lie on the scene's edge. ``marks`` are all
+    vertices, and the points half a pixel from those that are no nodes along their edges;
+    they are numbered over a grid of half pixels, ``row * half_stride + col``. With
+    ``only_nodes`` there are none.
     """
 
     def __init__(self, width: int, *, only_nodes: bool = False) -> None:
-        self.stride, self._only_nodes = width + 1, only_nodes
-        self._all, self._nodes = _Rising(), _Rising()
-
-    @property
-    def all(self) -> Ints:
-        """All vertices that are remembered."""
-        return self._all.numbers
+        self.stride, self.half_stride = width + 1, 2 * (width + 1)
+        self._only_nodes = only_nodes
+        self._nodes, self._marks = _Rising(), _Rising()
+        self._waiting = np.empty(0, np.int64)  # marks south of the last grid line
 
     @property
     def nodes(self) -> Ints:
-        """The nodes among them."""
+        """The nodes that are remembered."""
         return self._nodes.numbers
 
-    def add(self, vertex: Ints, is_node: Bools) -> None:
-        """Take the vertices of the next grid lines."""
-        col = vertex % self.stride
-        on_edge = (col == 0) | (col == self.stride - 1) | (vertex < self.stride)
-        if not self._only_nodes:
-            self._all.append(vertex)
-        self._nodes.append(vertex[is_node | on_edge])
+    @property
+    def marks(self) -> Ints:
+        """The marks that are remembered, as far south as the last grid line."""
+        return self._marks.numbers
+
+    def add(self, found: OutlineVertices, begin: int, *, last: bool) -> None:
+        """Take the vertices of the next grid lines, numbered from ``begin`` on.
+
+        All on the scene's ``last`` grid line are nodes.
+        """
+        vertex = found.vertex + begin
+        row, col = np.divmod(vertex, self.stride)
+        is_node = found.is_node | (col == 0) | (col == self.stride - 1) | (row == 0) | last
+        self._nodes.append(vertex[is_node])
+        if self._only_nodes or not len(vertex):
+            return
+        mark = self.doubled(vertex)
+        upright = mark + np.where(found.north, -self.half_stride, self.half_stride)
+        across = mark + np.where(found.west, -1, 1)
+        marks = np.unique(
+            np.concatenate([self._waiting, mark, upright[~is_node], across[~is_node]])
+        )
+        # The next strip may have marks among those south of its first line.
+        final = np.searchsorted(marks, (2 * row[-1] + 1) * self.half_stride)
+        self._waiting = marks[final:]
+        self._marks.append(marks[:final])
+
+    def doubled(self, vertex: Ints) -> Ints:
+        """The numbers of vertices in the grid of half pixels."""
+        row, col = np.divmod(vertex, self.stride)
+        return 2 * (row * self.half_stride + col)
 
     def forget_above(self, row: int) -> None:
         """Forget the grid lines above a row of pixels."""
-        self._all.drop_under(row * self.stride)
         self._nodes.drop_under(row * self.stride)
+        self._marks.drop_under(2 * row * self.half_stride)
 
 
 class _Rising:
