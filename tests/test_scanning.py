@@ -1,14 +1,16 @@
 """The scan loop on fakes: what comes out, what is read, what is computed."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.options import ScanOptions, Stored, plan_scan
-from geodeforest.core.pixels import BandScale
+from geodeforest import scanning
+from geodeforest.core.options import PROGRAM_BYTES, ScanOptions, Stored, plan_scan
+from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.spec import SceneInput
 from geodeforest.errors import OptionError
 from geodeforest.scanning import radiometry, scan_rows
@@ -179,3 +181,46 @@ def test_chips_that_do_not_suit_the_model_are_refused(chip, overlap):
     values, _ = random_scene(100, 100)
     with pytest.raises(OptionError):
         run(ArraySource(values), ThresholdPredictor(), chip=chip, overlap=overlap)
+
+
+def test_rows_decided_a_few_at_a_time_are_the_same(monkeypatch):
+    values, valid = random_scene(200, 170)
+    whole = run(ArraySource(values, valid), Noisy())
+    for pixels in (1, 170 * 7):
+        monkeypatch.setattr(scanning, "_DECIDED_PX", pixels)
+        few = run(ArraySource(values, valid), Noisy())
+        assert np.array_equal(whole[0], few[0])
+        assert np.array_equal(whole[1], few[1])
+
+
+class Copied(ArraySource):
+    """Reads into memory of its own, as from a file."""
+
+    def read(self, window):
+        pixels = super().read(window)
+        return Pixels(pixels.values.copy(), pixels.valid.copy())
+
+
+def test_a_scan_holds_no_more_than_its_plan_says():
+    spec = small_spec(bands=tuple("abcdefgh"))
+    source = Copied(np.ones((8, 400, 6000), np.float32))
+    predictor = ThresholdPredictor(spec=spec)
+    plan = plan_scan(spec, ScanOptions(), Stored(400, 6000, 32, 1), 2)
+    how = radiometry(source, spec, SCALE)
+    tracemalloc.start()
+    for _ in scan_rows(source, predictor, plan, how):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    planned = plan.bytes - PROGRAM_BYTES - plan.cache_bytes
+    assert 0.7 * planned < peak < planned
+
+
+def test_a_scan_that_is_given_up_leaves_no_thread():
+    values, _ = random_scene(300, 300)
+    plan = plan_scan(small_spec(), ScanOptions(), Stored(300, 300, 3, 1), 2)
+    source = ArraySource(values)
+    rows = scan_rows(source, ThresholdPredictor(), plan, radiometry(source, small_spec(), SCALE))
+    next(rows)
+    rows.close()
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]

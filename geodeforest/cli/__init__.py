@@ -49,6 +49,8 @@ STOPPED = {
 }
 """The signals that end a process, what that is called, and the exit code."""
 
+_came: list[int] = []  # those that came since the command began
+
 
 def one_line(message: str) -> str:
     """The message with newlines and control characters written as escapes.
@@ -89,7 +91,7 @@ def progress(label: str, *, show: bool | None = None, quiet: bool = False) -> It
     Without ``show`` the bar appears on a terminal only; with ``quiet`` never.
     """
     if sys.stderr is None or quiet or not (sys.stderr.isatty() if show is None else show):
-        yield lambda done, total: None
+        yield lambda done, total: _heed_signals()
         return
     from tqdm import tqdm
 
@@ -97,10 +99,34 @@ def progress(label: str, *, show: bool | None = None, quiet: bool = False) -> It
     with tqdm(desc=one_line(label), total=0, bar_format=look, dynamic_ncols=True) as bar:
 
         def advance(done: int, total: int) -> None:
+            _heed_signals()
             bar.total = total
             bar.update(done - bar.n)
 
         yield advance
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep what libraries in C write on stderr by themselves from the user; not with ``--debug``.
+
+    libtiff does so on a full disk, past GDAL's handlers, and would spoil the one line.
+    """
+    if options.debugging(click.get_current_context()):
+        yield
+        return
+    kept, nowhere, ours = os.dup(2), os.open(os.devnull, os.O_WRONLY), sys.stderr
+    if ours is sys.__stderr__ and ours is not None:  # a test's own is no descriptor
+        ours.flush()
+        sys.stderr = open(os.dup(2), "w", 1, ours.encoding, ours.errors)  # noqa: SIM115
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        sys.stderr = ours
+        os.close(kept)
+        os.close(nowhere)
 
 
 class CommandLine(click.Group):
@@ -193,25 +219,31 @@ def _signals_unwind() -> Iterator[list[int]]:
 
     Yields a list of those that came.
     """
-    came: list[int] = []
+    _came.clear()
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        came.append(number)
+        _came.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield came  # only the main thread may set a handler
+        yield _came  # only the main thread may set a handler
         return
     former = {number: signal.getsignal(number) for number in STOPPED}
     for number, handler in former.items():
         if handler != signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, stop)
     try:
-        yield came
+        yield _came
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _heed_signals() -> None:
+    # What a handler raises is lost where Python happens to be in a callback, as in an import.
+    if _came:
+        raise KeyboardInterrupt
 
 
 def _ending(error: BaseException, came: Sequence[int]) -> tuple[str, int] | None:

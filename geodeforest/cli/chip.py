@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geodeforest.cli import emit, one_line, options
+from geodeforest.cli import emit, one_line, options, quiet_libraries
 
 
 @click.command(name="chip")
@@ -57,9 +57,10 @@ def command(
     """Cut SCENE into georeferenced GeoTIFF chips."""
     from geodeforest.workflows.cut_chips import cut_chips
 
-    report = cut_chips(
-        scene, output, chip=chip, overlap=overlap, labels=labels, overwrite=overwrite
-    )
+    with quiet_libraries():
+        report = cut_chips(
+            scene, output, chip=chip, overlap=overlap, labels=labels, overwrite=overwrite
+        )
     if as_json:
         emit(json.dumps(report.to_dict()))
         return

@@ -84,6 +84,27 @@ overlap = click.option(
     help="Pixels that neighbouring chips share. [default: the model's]",
 )
 
+min_area = click.option(
+    "--min-area",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    metavar="HA",
+    help="Drop polygons under this many hectares, judged whole; 0 keeps all.",
+)
+
+simplify = click.option(
+    "--simplify",
+    type=click.FloatRange(min=0),
+    metavar="METERS",
+    help="How far outlines may move; borders stay shared. 0 = the pixels' own outlines. "
+    "[default: half a pixel's diagonal, and no pixel changes sides]",
+)
+
+smooth = click.option(
+    "--smooth", is_flag=True, help="Round the pixels' outlines instead; no area changes."
+)
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

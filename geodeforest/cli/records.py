@@ -216,6 +216,7 @@ def _lines(index: RecordIndex) -> list[str]:
     names = {c.id: c.name for c in form.classes} | {255: "ignored"}
     pixels = sum(tally.class_pixels.values())
     shares = [f"{names[i]} {n / pixels:.1%}" for i, n in sorted(tally.class_pixels.items())]
+    groups = ", ".join(f"{group} {count}" for group, count in sorted(tally.groups.items()))
     held = ", ".join(facts.val_groups) or "none"
     inputs = [f"{s.name} (percentile {s.percentile:g})" for s in facts.scene_inputs]
     gsd = "unknown" if facts.gsd_m is None else f"{facts.gsd_m:.3g} m"
@@ -226,5 +227,6 @@ def _lines(index: RecordIndex) -> list[str]:
         f"scale         {facts.scale.low:g} to {facts.scale.high:g}",
         f"classes       {', '.join(shares)}",
         f"scene inputs  {', '.join(inputs) or ('unknown' if form.levels else 'none')}",
-        f"groups        {len(tally.groups)}, for validation: {held}",
+        f"groups        {len(tally.groups)}: {groups}",
+        f"to validate   {held}",
     ]

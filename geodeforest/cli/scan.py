@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geodeforest.cli import emit, one_line, options, progress, say
+from geodeforest.cli import emit, one_line, options, progress, quiet_libraries, say
 
 if TYPE_CHECKING:
     from geodeforest.workflows.scan_report import ScanReport
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     type=options.PATH,
     multiple=True,
     metavar="PATH",
-    help="Polygons; the format by extension: .geojson or .gpkg; repeatable. "
+    help="Polygons; the format by extension: .geojson, .gpkg, .fgb, .parquet; repeatable. "
     "[default: <scene>_deforestation.geojson here]",
 )
 @click.option(
@@ -56,14 +56,9 @@ if TYPE_CHECKING:
     metavar="FLOAT",
     help="Score from which a pixel is deforestation. [default: the model's]",
 )
-@click.option(
-    "--min-area",
-    type=click.FloatRange(min=0),
-    default=0.5,
-    show_default=True,
-    metavar="HA",
-    help="Drop polygons under this many hectares, judged whole; 0 keeps all.",
-)
+@options.min_area
+@options.simplify
+@options.smooth
 @options.chip
 @options.overlap
 @options.overwrite
@@ -100,9 +95,10 @@ def command(
     pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     targets = _targets(scenes, pattern)
     check_outputs(scenes, targets)
-    predictor = load_model(model, engine)
+    with quiet_libraries():
+        predictor = load_model(model, engine)
     for scene, files_of_scene in zip(scenes, targets, strict=True):
-        with progress(scene.name, show=show, quiet=quiet) as bar:
+        with quiet_libraries(), progress(scene.name, show=show, quiet=quiet) as bar:
             report = scan_to(scene, files_of_scene, settings, predictor, bar)
         if as_json:
             emit(json.dumps(report.to_dict(), allow_nan=False))

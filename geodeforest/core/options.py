@@ -14,17 +14,42 @@ from geodeforest.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True)
+class VectorOptions:
+    """How polygons are made of pixels.
+
+    Polygons under ``min_area`` hectares are dropped. Outlines may move by ``simplify``
+    metres; None is half a pixel's diagonal with every pixel's centre on its side, 0 none
+    at all. ``smooth`` rounds the pixels' outlines instead.
+    """
+
+    min_area: float = 0.5
+    simplify: float | None = None
+    smooth: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_area < math.inf:
+            raise OptionError(f"min_area {self.min_area:g} ha must be finite and not negative")
+        if self.simplify is not None and not 0 <= self.simplify < math.inf:
+            raise OptionError(f"simplify {self.simplify:g} m must be finite and not negative")
+        if self.smooth and self.simplify:
+            raise OptionError("smooth rounds the pixels' own outlines; leave simplify out")
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOptions:
     """A user's choices; None means the model's own.
 
-    ``scale`` maps stored numbers to the model's 0 and 1. ``min_area`` is in hectares,
-    ``memory`` in MB, ``chip`` and ``overlap`` in pixels.
+    ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify`` and
+    ``smooth`` are those of ``VectorOptions``. ``memory`` is in MB, ``chip`` and ``overlap``
+    in pixels.
     """
 
     bands: Sequence[str] | None = None
     scale: BandScale | None = None
     threshold: float | None = None
     min_area: float = 0.5
+    simplify: float | None = None
+    smooth: bool = False
     chip: int | None = None
     overlap: int | None = None
     threads: int | None = None
@@ -33,8 +58,7 @@ class ScanOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             threshold_step(self.threshold)
-        if not 0 <= self.min_area < math.inf:
-            raise OptionError(f"min_area {self.min_area:g} ha must be finite and not negative")
+        _ = self.vector
         if self.chip is not None and self.chip < 1:
             raise OptionError(f"chip {self.chip} px must be at least 1")
         if self.threads is not None and self.threads < 1:
@@ -42,8 +66,13 @@ class ScanOptions:
         if self.memory < 1:
             raise OptionError(f"memory {self.memory} MB must be at least 1")
 
+    @property
+    def vector(self) -> VectorOptions:
+        """How polygons are made."""
+        return VectorOptions(self.min_area, self.simplify, self.smooth)
 
-PROGRAM_BYTES = 220 * 2**20
+
+PROGRAM_BYTES = 260 * 2**20
 """Interpreter, numpy, GDAL, pyogrio, shapely and ONNX Runtime at work, measured."""
 
 CACHE_BYTES = 64 * 2**20

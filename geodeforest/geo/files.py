@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +50,7 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
         error = error.__cause__
     final = final_name(path)
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and _is_disk_full(final.parent):
+    if number is None and _is_disk_full(final):
         number = errno.ENOSPC
     if number in _REMEDIES:
         return OutputUnwritable(final, *_REMEDIES[number])
@@ -62,11 +62,11 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
     return OutputUnwritable(final, f"cannot be written ({line})", remedy)
 
 
-def _is_disk_full(directory: Path) -> bool:
-    try:
-        return shutil.disk_usage(directory).free < _BLOCK_BYTES
-    except OSError:
-        return False
+def _is_disk_full(final: Path) -> bool:
+    for directory in final.absolute().parents:
+        with suppress(OSError):  # it may be one that is only now being made
+            return shutil.disk_usage(directory).free < _BLOCK_BYTES
+    return False
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from shapely.affinity import translate
 from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.areas import Floats, Geometries, crs_length, lonlat_transformer
 from geodeforest.geo.files import final_name, naming_faults
+from geodeforest.geo.legend import Legend
 from geodeforest.geo.polygons import Feature, geometries
 
 DECIMALS = 7
@@ -43,8 +44,8 @@ class GeoJSONSink:
     after the features; without any feature there is none, as RFC 7946 allows.
     """
 
-    def __init__(self, path: Path, crs: CRS) -> None:
-        self._path, self._crs = path, crs
+    def __init__(self, path: Path, crs: CRS, legend: Legend | None = None) -> None:
+        self._path, self._crs = path, crs  # the format has no place for a legend
         self._bounds = _Bounds()
         self._separator = "\n"
         self._file: TextIO
@@ -63,8 +64,8 @@ class GeoJSONSink:
             self._file.write('{"type":"FeatureCollection","features":[')
         return self
 
-    def write(self, features: Sequence[Feature]) -> None:
-        """Append features."""
+    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+        """Append features; what was not assessed has no place here."""
         if not features:
             return
         shapes = to_lonlat(geometries(features), self._crs)

@@ -89,6 +89,11 @@ class PolygonContext:
     min_area_ha: float
     has_scores: bool = True
 
+    def id_of(self, region: Region) -> int:
+        """The number of a region's first pixel, row by row from 1."""
+        row, col = region.first
+        return row * self.width + col + 1
+
 
 def features(regions: Sequence[Region], context: PolygonContext) -> list[Feature]:
     """The regions as features, in their order, without those that are too small.
@@ -148,10 +153,9 @@ def _feature(
         if context.confidence is not None:
             # By the rounded mean, so that the two columns never contradict each other.
             confidence = context.confidence(score_mean)
-    row, col = region.first
     return Feature(
         geometry=polygon,
-        id=row * context.width + col + 1,
+        id=context.id_of(region),
         class_name=context.class_names.get(region.class_id, str(region.class_id)),
         area_ha=round(hectares, 4),
         pixels=region.pixels,

@@ -16,7 +16,11 @@ from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
+from geodeforest.core.simplify import PixelMetric
+
 _WGS84 = pyproj.Geod(ellps="WGS84")
+
+_RIGHT_ANGLE = 1e-3  # of a cosine
 
 # The time of the image first; TIFFTAG_DATETIME is last, since many programs put the
 # time of writing there.
@@ -101,6 +105,15 @@ def ground_sample_distance(transform: Affine, crs: CRS, height: int, width: int)
     ellipsoid, whatever the units of the CRS. None where the CRS is not on Earth, is a
     local grid, or does not reach the scene's centre.
     """
+    pixel = pixel_metric(transform, crs, height, width)
+    return None if pixel is None else (pixel.row + pixel.col) / 2
+
+
+def pixel_metric(transform: Affine, crs: CRS, height: int, width: int) -> PixelMetric | None:
+    """The geodesic lengths of the central pixel's sides, and the angle between them.
+
+    None where ``ground_sample_distance`` is.
+    """
     col, row = width / 2, height / 2
     corners = [corner(transform, *at) for at in ((row, col), (row, col + 1), (row + 1, col))]
     xs, ys = zip(*corners, strict=True)
@@ -110,11 +123,26 @@ def ground_sample_distance(transform: Affine, crs: CRS, height: int, width: int)
             return None
         to_lonlat = pyproj.Transformer.from_crs(known, "EPSG:4326", always_xy=True)
         lons, lats = to_lonlat.transform(xs, ys, errcheck=True)
-        _, _, sides = _WGS84.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
+        azimuths, _, sides = _WGS84.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
     except ProjError:
         return None
-    gsd_m = sum(sides) / 2
-    return gsd_m if math.isfinite(gsd_m) and gsd_m > 0 else None
+    col, row = sides
+    if not (math.isfinite(col + row) and min(col, row) > 0):
+        return None
+    turn = math.cos(math.radians(azimuths[1] - azimuths[0]))
+    # The geodesics of a right angle on the map are not at right angles to the last bit.
+    return PixelMetric(row, col, 0.0 if abs(turn) < _RIGHT_ANGLE else turn)
+
+
+def grid_metric(transform: Affine, crs: CRS, height: int, width: int) -> PixelMetric:
+    """``pixel_metric``, or where a grid is not on Earth, its sides in units of the CRS."""
+    found = pixel_metric(transform, crs, height, width)
+    if found is not None:
+        return found
+    col = math.hypot(transform.a, transform.d)
+    row = math.hypot(transform.b, transform.e)
+    turn = (transform.a * transform.b + transform.d * transform.e) / (row * col)
+    return PixelMetric(row, col, turn)
 
 
 def image_date(tags: Iterable[Mapping[str, str]]) -> str | None:

@@ -7,6 +7,8 @@ to the path they are given; what is half-written there is for the caller to disc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,9 +16,13 @@ from typing import Protocol, Self
 import geopandas
 from rasterio.crs import CRS
 
-from geodeforest.errors import OptionError
+from geodeforest.errors import MissingExtra, OptionError
+from geodeforest.geo.files import naming_faults
+from geodeforest.geo.flatgeobuf import FlatGeobufSink
 from geodeforest.geo.geojson import GeoJSONSink
+from geodeforest.geo.geoparquet import GeoParquetSink
 from geodeforest.geo.gpkg import GeoPackageSink
+from geodeforest.geo.legend import Legend
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
 from geodeforest.geo.profile import pyproj_crs
 
@@ -24,8 +30,8 @@ from geodeforest.geo.profile import pyproj_crs
 class VectorSink(Protocol):
     """Takes the features of one scene in their order; leaving it finishes the output."""
 
-    def write(self, features: Sequence[Feature]) -> None:
-        """Append features."""
+    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+        """Append features; and polygons of what was not assessed, if the format has a place."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -38,34 +44,71 @@ class VectorSink(Protocol):
     ) -> None: ...
 
 
-_SINKS: dict[str, Callable[[Path, CRS], VectorSink]] = {
-    ".geojson": GeoJSONSink,
-    ".gpkg": GeoPackageSink,
+@dataclass(frozen=True, slots=True)
+class VectorFormat:
+    """What an extension means.
+
+    ``holds_not_assessed``: there is a place for polygons of what was not assessed.
+    ``style_beside``: the style goes to a file of the same name that ends in ``.qml``.
+    ``needs`` is a package, and the extra that installs it.
+    """
+
+    sink: Callable[[Path, CRS, Legend], VectorSink]
+    holds_not_assessed: bool = False
+    style_beside: bool = False
+    needs: tuple[str, str] | None = None
+
+
+_FORMATS = {
+    ".geojson": VectorFormat(GeoJSONSink),
+    ".gpkg": VectorFormat(GeoPackageSink, holds_not_assessed=True),
+    ".fgb": VectorFormat(FlatGeobufSink, style_beside=True),
+    ".parquet": VectorFormat(GeoParquetSink, needs=("pyarrow", "parquet")),
 }
 
 
-def vector_format(path: Path) -> Callable[[Path, CRS], VectorSink]:
-    """What makes a sink of the format that the extension of ``path`` means.
+def vector_format(path: Path) -> VectorFormat:
+    """The format that the extension of ``path`` means.
 
     Raises:
         OptionError: no format has that extension.
+        MissingExtra: the package that writes it is not installed.
     """
-    sink = _SINKS.get(path.suffix.lower())
-    if sink is None:
-        known = " or ".join(_SINKS)
-        raise OptionError(f"{path}: no format has this extension; name a file {known}")
-    return sink
+    found = _FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise OptionError(
+            f"{path}: no format has this extension; name a file {', '.join(_FORMATS)}"
+        )
+    if found.needs is not None and find_spec(found.needs[0]) is None:
+        raise MissingExtra(f"{path}: GeoParquet", found.needs[1])
+    return found
 
 
-def open_vector_sink(path: Path, crs: CRS) -> VectorSink:
+def style_path(path: Path) -> Path | None:
+    """Where the style of a file of polygons goes; None if it has no file of its own."""
+    return path.with_suffix(".qml") if vector_format(path).style_beside else None
+
+
+def open_vector_sink(path: Path, crs: CRS, legend: Legend) -> VectorSink:
     """The sink for a file of polygons that are in ``crs``, by the extension of ``path``.
 
     Nothing is written before the sink is entered.
 
     Raises:
         OptionError: no format has that extension.
+        MissingExtra: the package that writes it is not installed.
     """
-    return vector_format(path)(path, crs)
+    return vector_format(path).sink(path, crs, legend)
+
+
+def write_style(path: Path, legend: Legend) -> None:
+    """Write a style file.
+
+    Raises:
+        OutputUnwritable: the disk is full.
+    """
+    with naming_faults(path):
+        path.write_text(legend.qml(), encoding="utf-8", newline="\n")
 
 
 class MemorySink:
@@ -78,7 +121,7 @@ class MemorySink:
     def __enter__(self) -> Self:
         return self
 
-    def write(self, features: Sequence[Feature]) -> None:
+    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
         """Append features."""
         self._features += features
 

@@ -47,7 +47,8 @@ class ScanReport:
 
     ``assessed_px + not_assessed_px + outside_px`` is the scene. Hectares are geodesic, on
     the WGS 84 ellipsoid. ``deforested_ha`` is the area of the reported polygons, of which
-    ``polygon_count`` were written and ``dropped_count`` were under the minimum area.
+    ``polygon_count`` were written and ``dropped_count`` were under the minimum area;
+    ``outline_area_change`` is the share by which simplified outlines changed it.
     ``record`` holds what else the run record says: scene, model, options.
     """
 
@@ -64,6 +65,7 @@ class ScanReport:
     classes: Sequence[ClassArea]
     outputs: Mapping[str, str | Sequence[str]]
     seconds: float
+    outline_area_change: float = 0.0
     record: Mapping[str, Any] = field(default_factory=dict)
     outside_px: int = 0
     _frame: geopandas.GeoDataFrame | None = field(default=None, repr=False)
@@ -117,6 +119,7 @@ class ScanReport:
                 "not_assessed": round(self.not_assessed_ha, 4),
                 "deforested": round(self.deforested_ha, 4),
             },
+            "outline_area_change": round(self.outline_area_change, 6),
             "classes": [
                 {"id": c.id, "name": c.name, "px": c.px, "ha": round(c.ha, 4)} for c in self.classes
             ],

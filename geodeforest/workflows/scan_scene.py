@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geodeforest.core.options import ScanOptions, ScanPlan, Stored, plan_scan
 from geodeforest.core.pixels import BandScale
-from geodeforest.core.ports import Predictor, Progress, RowSink
+from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
-from geodeforest.core.trace import Region, RegionTracer
 from geodeforest.errors import (
     BudgetExceeded,
     GsdMismatch,
@@ -28,17 +27,22 @@ from geodeforest.errors import (
 )
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet, naming_faults
-from geodeforest.geo.polygons import PolygonContext, features
+from geodeforest.geo.legend import confidence_legend
+from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
 from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
-from geodeforest.geo.vector_sinks import MemorySink, open_vector_sink
+from geodeforest.geo.vectorise import Tally
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
-from geodeforest.workflows.scan_report import ClassArea, ScanReport, Scratch, opening_record
+from geodeforest.workflows.scan_report import (
+    NO_BASELINE,
+    ClassArea,
+    ScanReport,
+    Scratch,
+    opening_record,
+)
 from geodeforest.workflows.scan_targets import PathLike, Targets
-
-if TYPE_CHECKING:
-    from geodeforest.geo.polygons import Feature
+from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
 
 Engine = Literal["onnx", "tensorflow"]
 
@@ -59,6 +63,8 @@ def scan(
     scale: tuple[float, float] | None = None,
     threshold: float | None = None,
     min_area: float = 0.5,
+    simplify: float | None = None,
+    smooth: bool = False,
     chip: int | None = None,
     overlap: int | None = None,
     overwrite: bool = False,
@@ -70,7 +76,8 @@ def scan(
 
     Args:
         scene: a path, an open rasterio dataset, a rioxarray DataArray or a ``Raster``.
-        output: polygons, the format by extension (.geojson, .gpkg); one path or several.
+        output: polygons, the format by extension (.geojson, .gpkg, .fgb, .parquet); one path
+            or several.
         classes: class map as a Cloud Optimized GeoTIFF; True keeps it in a scratch file.
         scores: deforestation scores, likewise.
         report: run record (.json).
@@ -80,6 +87,9 @@ def scan(
         scale: stored numbers that become the model's 0 and 1.
         threshold: score from which a pixel is deforestation.
         min_area: polygons under this many hectares are dropped.
+        simplify: metres that outlines may move, borders still shared; None is half a
+            pixel's diagonal with every pixel's centre on its side, 0 pixel-exact.
+        smooth: round the pixels' outlines instead; no area changes.
         chip: side of the chips in pixels.
         overlap: pixels that neighbouring chips share.
         overwrite: replace outputs that exist.
@@ -102,6 +112,8 @@ def scan(
         scale=None if scale is None else BandScale(*scale),
         threshold=threshold,
         min_area=min_area,
+        simplify=simplify,
+        smooth=smooth,
         chip=chip,
         overlap=overlap,
         threads=threads,
@@ -141,7 +153,7 @@ def scan_to(
         )
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
-        work = _Work(opened, spec, options, plan)
+        work = _Work(opened, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
         rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
@@ -157,76 +169,47 @@ def scan_to(
 class _Work:
     """Counts what passes and hands rows and regions to the sinks."""
 
-    def __init__(self, scene: Scene, spec: ModelSpec, options: ScanOptions, plan: ScanPlan) -> None:
-        self.scene, self.spec, self.options, self.plan = scene, spec, options, plan
+    def __init__(self, scene: Scene, spec: ModelSpec, options: ScanOptions) -> None:
+        self.scene, self.spec, self.options = scene, spec, options
         self.areas = PixelAreas(
             scene.profile.transform, scene.profile.crs, scene.height, scene.width
         )
         self.found: dict[int, tuple[int, float]] = {}
-        self.polygons = self.dropped = 0
-        self.polygon_ha = 0.0
+        self.tally = Tally()
 
     def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
         """Drive all rows through the sinks; returns the polygons' frame if it was kept."""
-        profile, spec = self.scene.profile, self.spec
-        target = spec.classes[spec.deforestation].id
-        tracer = RegionTracer(profile.width, {target})
         with ExitStack() as stack:
-            rasters: list[tuple[RowSink, Callable[[SettledRows], Any]]] = []
-            tags = {"GEODEFOREST_MODEL": f"{spec.name} {spec.version}"}
-            if targets.classes is not None:
-                rasters.append(
-                    (
-                        stack.enter_context(
-                            ClassMapSink(
-                                outputs.scratch(targets.classes), profile, spec.classes, tags
-                            )
-                        ),
-                        attrgetter("classes"),
-                    )
-                )
-            if targets.scores is not None:
-                rasters.append(
-                    (
-                        stack.enter_context(
-                            ScoreMapSink(outputs.scratch(targets.scores), profile, tags)
-                        ),
-                        attrgetter("scores"),
-                    )
-                )
-            vectors = [
-                stack.enter_context(open_vector_sink(outputs.scratch(path), profile.crs))
-                for path in targets.polygons
+            rasters = [
+                (stack.enter_context(sink), rows_of)
+                for sink, rows_of in self._rasters(targets, outputs)
             ]
-            memory = stack.enter_context(MemorySink(profile.crs)) if targets.keep else None
-            sinks = [*vectors, memory] if memory is not None else vectors
+            vectors = stack.enter_context(self._vectors(targets, outputs))
             for settled in rows:
                 self._count(settled)
                 for sink, rows_of in rasters:
                     sink.write(rows_of(settled))
-                self._write(tracer.feed(settled.classes, settled.scores), sinks)
-            self._write(tracer.finish(), sinks)
-            return None if memory is None else memory.frame()
+                vectors.feed(settled.classes, settled.scores)
+            vectors.finish()
+            self.tally = vectors.tally
+        return vectors.frame()
 
-    def _count(self, settled: SettledRows) -> None:
-        for class_id, (px, ha) in self.areas.count_hectares(settled.first, settled.classes).items():
-            before = self.found.get(class_id, (0, 0.0))
-            self.found[class_id] = (before[0] + px, before[1] + ha)
-
-    def _write(self, regions: Sequence[Region], sinks: Sequence[Any]) -> None:
-        if not regions:
-            return
-        batch: list[Feature] = features(regions, self._context())
-        self.polygons += len(batch)
-        self.dropped += len(regions) - len(batch)
-        # What is not on Earth has no area: it would make the sum unknown, too.
-        self.polygon_ha += sum(f.area_ha for f in batch if math.isfinite(f.area_ha))
-        for sink in sinks:
-            sink.write(batch)
-
-    def _context(self) -> PolygonContext:
+    def _rasters(
+        self, targets: Targets, outputs: OutputSet
+    ) -> Iterator[tuple[ClassMapSink | ScoreMapSink, Callable[[SettledRows], NDArray[np.uint8]]]]:
         profile, spec = self.scene.profile, self.spec
-        return PolygonContext(
+        tags = {"GEODEFOREST_MODEL": f"{spec.name} {spec.version}"}
+        if targets.classes is not None:
+            path = outputs.scratch(targets.classes)
+            yield ClassMapSink(path, profile, spec.classes, tags), attrgetter("classes")
+        if targets.scores is not None:
+            path = outputs.scratch(targets.scores)
+            yield ScoreMapSink(path, profile, tags), attrgetter("scores")
+
+    def _vectors(self, targets: Targets, outputs: OutputSet) -> VectorWork:
+        profile, spec = self.scene.profile, self.spec
+        found = spec.classes[spec.deforestation]
+        context = PolygonContext(
             transform=profile.transform,
             crs=profile.crs,
             width=profile.width,
@@ -238,6 +221,14 @@ class _Work:
             confidence=spec.confidence,
             min_area_ha=self.options.min_area,
         )
+        legend = confidence_legend(f"{found.name} ({NO_BASELINE})", spec.confidence)
+        files = PolygonFiles(targets.polygons, outputs, legend, targets.keep)
+        return VectorWork(context, {found.id}, self.options.vector, profile.height, files)
+
+    def _count(self, settled: SettledRows) -> None:
+        for class_id, (px, ha) in self.areas.count_hectares(settled.first, settled.classes).items():
+            before = self.found.get(class_id, (0, 0.0))
+            self.found[class_id] = (before[0] + px, before[1] + ha)
 
     def report(
         self,
@@ -263,9 +254,10 @@ class _Work:
             not_assessed_px=unseen_px,
             assessed_ha=sum(c.ha for c in seen),
             not_assessed_ha=unseen_ha,
-            deforested_ha=self.polygon_ha,
-            polygon_count=self.polygons,
-            dropped_count=self.dropped,
+            deforested_ha=self.tally.hectares,
+            polygon_count=self.tally.features,
+            dropped_count=self.tally.dropped,
+            outline_area_change=self.tally.area_change,
             classes=seen,
             outputs={
                 "polygons": [path.name for path in targets.polygons],
@@ -390,6 +382,8 @@ def _choices(
         "scene_level": level,
         "threshold": plan.step / 250,
         "min_area_ha": options.min_area,
+        "simplify_m": options.simplify,
+        "smooth": options.smooth,
         "chip": plan.grid.chip,
         "overlap": plan.grid.overlap,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from geodeforest.errors import OptionError
 from geodeforest.geo.files import OutputSet
-from geodeforest.geo.vector_sinks import vector_format
+from geodeforest.geo.vector_sinks import style_path, vector_format
 
 PathLike = str | os.PathLike[str]
 
@@ -42,8 +42,9 @@ class Targets:
 
     def paths(self) -> list[Path]:
         """All files, in the order in which they appear under their names."""
-        single = [p for p in (self.classes, self.scores, self.report) if p is not None]
-        return [*self.polygons, *single]
+        styles = map(style_path, self.polygons)
+        single = (*styles, self.classes, self.scores, self.report)
+        return [*self.polygons, *(path for path in single if path is not None)]
 
 
 def check_outputs(scenes: Sequence[PathLike], targets: Sequence[Targets]) -> None:

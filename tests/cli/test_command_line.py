@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from types import SimpleNamespace
 
 import click
@@ -15,7 +17,13 @@ from click.testing import CliRunner
 
 from geodeforest import __version__, cli
 from geodeforest.cli import options
-from geodeforest.errors import NothingAssessed, OptionError, OutputExists, SceneNotFound
+from geodeforest.errors import (
+    NothingAssessed,
+    OptionError,
+    OutputExists,
+    OutputUnwritable,
+    SceneNotFound,
+)
 
 
 @pytest.fixture
@@ -80,7 +88,8 @@ def test_debug_shows_where_an_error_came_from(run):
     result = run(raising(error), "--debug")
     assert result.exit_code == 3
     trace, last = result.stderr.rstrip("\n").rsplit("\n", 1)
-    assert trace.startswith("Traceback") and "in body" in trace
+    assert trace.startswith("Traceback")
+    assert "in body" in trace
     assert last == f"geodeforest: error: {error}"
 
 
@@ -214,3 +223,122 @@ def test_quiet_is_stronger_than_progress(capsys):
     with cli.progress("scan", show=True, quiet=True) as advance:
         advance(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_interrupt_that_became_another_error_is_still_one(run):
+    def body(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RuntimeError("said a library in C") from None
+
+    result = run(body)
+    assert result.exit_code == 143
+    assert result.stderr == "geodeforest: terminated; run the same command again\n"
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_a_signal_that_got_lost_ends_the_command_at_the_next_step(run, show):
+    went_on = []
+
+    def body(_):
+        with cli.progress("scan", show=show) as advance:
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+            advance(1, 2)
+            went_on.append(True)
+
+    result = run(body)
+    assert (result.exit_code, went_on) == (143, [])
+    assert result.stderr.endswith("geodeforest: terminated; run the same command again\n")
+
+
+def test_a_signal_of_a_former_command_does_not_end_the_next(run):
+    run(lambda _: os.kill(os.getpid(), signal.SIGTERM))
+
+    def body(_):
+        with cli.progress("scan") as advance:
+            advance(1, 1)
+
+    assert run(body).exit_code == 0
+
+
+def test_a_signal_that_was_ignored_stays_ignored(run):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        result = run(lambda _: os.kill(os.getpid(), signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_commands_run_outside_the_main_thread_too(run):
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(run(lambda _: None).exit_code))
+    thread.start()
+    thread.join()
+    assert ended == [0]
+
+
+def test_memory_that_is_used_up_is_one_line(run):
+    result = run(raising(MemoryError()))
+    assert result.exit_code == 8
+    assert result.stderr == "geodeforest: error: the memory is used up; try fewer --threads\n"
+
+
+def test_a_result_needs_a_stdout(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputUnwritable, match="stdout: it is closed"):
+        cli.emit("a result")
+
+
+def test_the_bar_needs_a_stderr(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with cli.progress("scan", show=True) as advance:
+        advance(1, 2)
+
+
+LOUD = """
+import os, sys
+from types import SimpleNamespace
+import click
+from geodeforest import cli
+from geodeforest.cli import options
+
+@click.command()
+@options.debug
+def command():
+    with cli.quiet_libraries():
+        cli.say("inside")
+        os.write(2, b"a library\\n")
+    cli.say("outside")
+
+sys.modules["fake_command"] = SimpleNamespace(command=command)
+cli.COMMANDS["fake"] = ("fake_command", "")
+cli.main(["fake", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(("args", "heard"), [([], ""), (["--debug"], "a library\n")])
+def test_what_libraries_write_themselves_is_for_debugging(args, heard):
+    done = subprocess.run([sys.executable, "-c", LOUD, *args], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"geodeforest: inside\n{heard}geodeforest: outside\n"
+
+
+CLOSED = """
+import os, sys
+os.close({number})
+sys.{name} = None
+from geodeforest import cli
+cli._occupy_descriptors()
+with open(sys.argv[1], "w") as file:
+    sys.exit(file.fileno() < 3)
+"""
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "stdin"), (1, "stdout"), (2, "stderr")])
+def test_no_output_file_takes_the_place_of_a_closed_stream(tmp_path, number, name):
+    program = CLOSED.format(number=number, name=name)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x")])
+    assert done.returncode == 0

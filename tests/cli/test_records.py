@@ -115,7 +115,8 @@ def test_info_describes_a_set(records):
     lines = run("info", records).stdout.splitlines()
     assert lines[0].startswith("6 records in 4 shards")
     assert lines[1] == "images        16 x 16 px, uint8: red, green, blue"
-    assert lines[-2] == "scene inputs  dark (percentile 2)"
+    assert lines[-3] == "scene inputs  dark (percentile 2)"
+    assert lines[-2:] == ["groups        1: s 6", "to validate   none"]
 
 
 def test_info_as_json_is_the_index(records):

@@ -1,9 +1,15 @@
 """``geodeforest scan`` as a user types it: files, lines and exit codes."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
+import rasterio
 from click.testing import CliRunner
 
 from geodeforest.cli import main
@@ -151,5 +157,133 @@ def test_help_shows_only_what_works():
     shown = run("--help").stdout
     for option in ("--classes", "--scores", "--min-area", "--memory", "--engine"):
         assert option in shown
-    for later in ("--baseline", "--mask", "--aoi", "--resume", "--simplify"):
+    for later in ("--baseline", "--mask", "--aoi", "--resume", "--merge-small"):
         assert later not in shown
+
+
+@pytest.mark.parametrize("option", ["--classes", "--scores", "--report"])
+def test_an_extension_that_is_not_the_contents_is_exit_2(scene, tmp_path, option):
+    line = error_line(run(scene, "-o", tmp_path / "p.gpkg", option, tmp_path / "x.png", code=2))
+    assert "x.png: the file will be" in line
+
+
+def test_outputs_of_all_scenes_are_checked_before_any_work(scene, tmp_path):
+    other = make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
+    (tmp_path / "other.geojson").write_text("mine")
+    run(scene, other, "-o", tmp_path / "{scene}.geojson", code=5)
+    assert not (tmp_path / "scene.geojson").exists()
+
+
+def test_outputs_are_checked_before_the_model(scene, tmp_path):
+    run(scene, "-m", tmp_path / "none", "-o", tmp_path / "p.shp", code=2)
+    run(scene, "-m", tmp_path / "none", "-o", tmp_path / "none" / "p.gpkg", code=5)
+
+
+def test_no_scene_is_the_output_of_another(scene, tmp_path):
+    other = make_scene(tmp_path / "scene2.tif", np.zeros((3, 70, 70), np.uint8))
+    before = other.read_bytes()
+    files = ("-o", tmp_path / "{scene}.gpkg", "--classes", tmp_path / "{scene}2.tif")
+    line = error_line(run(scene, other, *files, "--overwrite", code=2))
+    assert "scene2.tif: the output is the input" in line
+    assert other.read_bytes() == before
+
+
+def test_the_same_output_twice_is_exit_2(scene, tmp_path):
+    path = tmp_path / "p.gpkg"
+    assert "two outputs" in error_line(run(scene, "-o", path, "-o", path, code=2))
+
+
+def test_what_the_result_means_is_said_once(scene, tmp_path):
+    make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
+    result = run(scene, tmp_path / "other.tif", "-o", tmp_path / "{scene}.gpkg")
+    assert result.stderr == "geodeforest: note: non-forest on one date, no baseline\n"
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_an_unreadable_scene_is_the_librarys_to_refuse(scene, tmp_path, monkeypatch):
+    # A file that the system says cannot be read is no wrong usage: exit 3, not click's 2.
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    run(scene, "-o", tmp_path / "p.gpkg")
+
+
+def test_a_scene_whose_name_steers_the_terminal_is_shown_escaped(scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scene.rename(tmp_path / "a\x1b[2J.tif")
+    result = run("a\x1b[2J.tif")
+    assert "\x1b" not in result.output
+    assert r"a\x1b[2J_deforestation.geojson" in result.stdout
+
+
+# --- in a process of its own ------------------------------------------------------------------
+
+
+@pytest.fixture
+def large_scene(tmp_path):
+    """6000 x 6000 pixels of zeros that take no room and no time to write."""
+    profile = {"driver": "GTiff", "count": 3, "height": 6000, "width": 6000, "dtype": "uint8"}
+    place = {"crs": "EPSG:32721", "transform": rasterio.Affine(10, 0, 4e5, 0, -10, 9.3e6)}
+    path = tmp_path / "large.tif"
+    rasterio.open(path, "w", **profile, **place, tiled=True, SPARSE_OK=True).close()
+    return path
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "geodeforest", "scan", *map(str, arguments)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+@pytest.mark.parametrize(
+    ("number", "word", "code"),
+    [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)],
+)
+def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
+    large_scene, tmp_path, number, word, code
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "p.geojson").write_text("old")
+    files = ("-o", out / "p.geojson", "--classes", out / "c.tif", "--scores", out / "x.tif")
+    with subprocess.Popen(
+        command(large_scene, *files, "-q", "--overwrite"),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup it is ignored
+    ) as scanning:
+        until = time.monotonic() + 60
+        while not list(out.glob(".x.tif.gdf-*/*.tiles.tif")) and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        sent = time.monotonic()
+        scanning.send_signal(number)
+        _, said = scanning.communicate(timeout=60)
+    assert time.monotonic() - sent < 10
+    assert (scanning.returncode, said) == (
+        code,
+        f"geodeforest: {word}; run the same command again\n",
+    )
+    assert [path.name for path in out.iterdir()] == ["p.geojson"]
+    assert (out / "p.geojson").read_text() == "old"
+
+
+@pytest.mark.parametrize("output", ["-o", "--classes", "--scores"])
+def test_a_full_disk_is_one_line_exit_5_and_nothing_written(tmp_path, output):
+    resource = pytest.importorskip("resource", reason="this system has no file size limit")
+    noisy = np.random.default_rng(0).integers(0, 3000, (3, 300, 300), np.uint16)
+    scene = make_scene(tmp_path / "noisy.tif", noisy)
+    out = tmp_path / "out"
+    out.mkdir()
+    name = out / ("p.gpkg" if output == "-o" else "x.tif")
+    others = () if output == "-o" else ("-o", out / "p.geojson")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(
+        command(scene, output, name, *others, "--min-area", "9"),
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "disk" in error_line(done)
+    assert list(out.iterdir()) == []

@@ -79,3 +79,44 @@ def test_only_the_sample_is_read():
 
     sample = sample_valid(watched, 3000, 3000, DARK)
     assert sample.shape == (1, 16 * 16 * 32 * 32) == (1, sum(read))
+
+
+def seen_in_a_corner(side=700):
+    """A scene in which only 3 x 2 pixels were observed, where no square of the sample lies."""
+    values, valid = np.zeros((1, side, side), np.uint8), np.zeros((side, side), bool)
+    values[:, 36:39, 36:38], valid[36:39, 36:38] = 60, True
+    return values, valid
+
+
+def test_what_the_squares_miss_is_found_row_by_row():
+    values, valid = seen_in_a_corner()
+    assert not any(valid[s.rows, s.cols].any() for s in sample_windows(700, 700, 16, 32))
+    np.testing.assert_allclose(levels(values, valid=valid), [[0.6]], rtol=1e-6)
+
+
+def test_rows_are_read_only_until_there_is_enough():
+    rule, read = SceneInput("dark", 2, windows=2, window=8), []
+    valid = np.zeros((400, 100), bool)
+    valid[10:40, 20:80] = valid[200:300, 20:80] = True
+    source = ArraySource(np.ones((1, 400, 100), np.uint8), valid)
+
+    def watched(window):
+        read.append(window)
+        return source.read(window)
+
+    assert sample_valid(watched, 400, 100, rule).shape[1] >= (2 * 8) ** 2
+    assert max(window.row + window.height for window in read if window.width == 100) <= 40
+
+
+def test_inputs_with_the_same_squares_share_one_sample():
+    values = np.arange(101, dtype=np.uint8).reshape(1, 1, 101)
+    source, read = ArraySource(values), []
+
+    def watched(window):
+        read.append(window)
+        return source.read(window)
+
+    inputs = (DARK, SceneInput("bright", 98))
+    found = scene_levels(watched, 1, 101, UNIT, inputs)
+    np.testing.assert_allclose(found, [[0.02], [0.98]], rtol=1e-6)
+    assert len(read) == len(set(read))

@@ -33,7 +33,10 @@ def test_unsigned_numbers_below_low_do_not_wrap_around():
     assert BandScale(100, 200)(np.array([0], np.uint8)) == 0
 
 
-@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (float("nan"), 1)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(1, 1), (2, 1), (float("nan"), 1), (0, 1e-46), (0, 1e39), (-1e39, 0), (-3e38, 3e38)],
+)
 def test_a_scale_that_does_not_rise_is_refused(low, high):
     with pytest.raises(OptionError, match="LOW must be less"):
         BandScale(low, high)
@@ -91,3 +94,8 @@ def test_padding_reflects_without_repeating_the_edge():
 def test_a_side_of_one_pixel_is_repeated():
     dot = np.full((1, 1, 1), 0.4, np.float32)
     assert (pad_reflect(dot, 8, 8) == np.float32(0.4)).all()
+
+
+@pytest.mark.parametrize("stored", [1e300, np.finfo(np.float64).max])
+def test_what_is_too_large_for_float32_is_high(stored):
+    assert BandScale(0, 1)(np.array([stored])) == 1

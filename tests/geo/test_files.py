@@ -338,3 +338,60 @@ def test_relative_names_work(tmp_path, monkeypatch):
 def test_a_directory_without_a_parent_is_refused(tmp_path):
     with pytest.raises(OutputUnwritable, match="there is no directory"):
         DirectoryOutput(tmp_path / "none" / "chips")
+
+
+def test_a_directory_that_is_not_there_yet_asks_the_disk_too(tmp_path, monkeypatch):
+    def disk_usage(path):
+        os.stat(path)
+        return SimpleNamespace(free=4096)
+
+    monkeypatch.setattr(files.shutil, "disk_usage", disk_usage)
+    error = RuntimeError("TIFFWriteDirectoryTagData:IO error writing tag data")
+    assert "the disk is full" in str(unwritable(tmp_path / "chips" / "a.tif", error))
+
+
+def test_a_device_is_never_replaced(tmp_path):
+    (tmp_path / "x.tif").symlink_to(os.devnull)
+    with pytest.raises(OutputUnwritable, match=r"x\.tif: is not a regular file"):
+        OutputSet([tmp_path / "x.tif"], overwrite=True)
+
+
+def test_two_names_of_one_file_are_no_two_outputs(tmp_path):
+    (tmp_path / "a.tif").write_text("old")
+    os.link(tmp_path / "a.tif", tmp_path / "b.tif")
+    with pytest.raises(OptionError, match="two outputs"):
+        OutputSet([tmp_path / "a.tif", tmp_path / "b.tif"], overwrite=True)
+
+
+def test_a_name_that_is_too_long_is_an_error_of_the_output(tmp_path):
+    long = tmp_path / ("n" * 300)
+    for path in (long, long / "x.tif"):
+        with pytest.raises(OutputUnwritable, match="the name is too long; give a shorter one"):
+            OutputSet([path])
+    with pytest.raises(OutputUnwritable, match="the name is too long; give a shorter one"):
+        fill(DirectoryOutput(long))
+
+
+def test_a_directory_that_may_not_be_listed_is_an_error_of_the_output(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / "chips").mkdir()
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(OutputUnwritable, match="chips: permission is denied"):
+        DirectoryOutput(tmp_path / "chips")
+
+
+def test_a_signal_in_mid_removal_leaves_no_scratch(tmp_path, paths, monkeypatch):
+    real, calls = files.shutil.rmtree, []
+
+    def rmtree(directory, **options):
+        calls.append(directory)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        real(directory, **options)
+
+    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    with pytest.raises(KeyboardInterrupt):
+        run(paths[:1], then=failing(ValueError("no")))
+    assert names(tmp_path) == []

@@ -230,3 +230,19 @@ def test_memory_does_not_depend_on_the_height(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_larger_block_cache_of_the_reader_is_kept(tmp_path):
+    seen = []
+
+    class Watched(ScoreMapSink):
+        def _flush(self):
+            with self._writing():
+                seen.append(rasterio.env.getenv()["GDAL_CACHEMAX"])
+            super()._flush()
+
+    for reader, kept in ((2**29, 2**29), (2**20, raster_sinks._CACHE_BYTES)):
+        path = tmp_path / f"{reader}.tif"
+        with rasterio.Env(GDAL_CACHEMAX=reader), Watched(path, grid(9, 9), TAGS) as sink:
+            sink.write(noise(9, 9))
+        assert seen.pop() == kept

@@ -214,6 +214,14 @@ def test_bands_that_say_nothing_are_taken_in_order(make_scene):
     assert order(make_scene(planes(4)), wanted=RGB) == [1, 2, 3]
 
 
+def test_names_in_another_alphabet_are_like_none(make_scene):
+    path = make_scene(planes(3), names=("azul", "verde", "vermelho (não)"))
+    content = path.read_bytes()
+    assert content.count("não".encode()) == 1
+    path.write_bytes(content.replace("não".encode(), b"n\xe3o "))
+    assert order(path) == [1, 2, 3]
+
+
 def test_names_that_mean_nothing_are_like_none(make_scene):
     path = make_scene(planes(3), names=("Layer_1", "Layer_2", "Layer_3"))
     assert order(path, wanted=RGB) == [1, 2, 3]
@@ -392,7 +400,9 @@ def test_a_scene_without_a_crs_is_refused(make_scene):
         assert scene.profile.gsd_m is None
 
 
-@pytest.mark.parametrize("crs", ['LOCAL_CS["site grid",UNIT["metre",1]]', "ESRI:104905"])
+@pytest.mark.parametrize(
+    "crs", ['LOCAL_CS["site grid",UNIT["metre",1]]', "ESRI:104905", "EPSG:4978"]
+)
 def test_a_crs_that_is_not_on_earth_is_refused(make_scene, crs):
     with pytest.raises(NotGeoreferenced, match="placed on Earth"):
         order(make_scene(planes(1), crs=crs))
@@ -490,6 +500,18 @@ def test_notes_beside_a_scene_may_not_point_elsewhere(make_scene):
     path.with_name("scene.tif.aux.xml").write_text(notes + "</Metadata></PAMDataset>")
     with pytest.raises(SceneUnreadable, match="names files"):
         order(path)
+
+
+def test_notes_that_cannot_be_read_are_named(make_scene):
+    path = make_scene(planes(1))
+    path.with_name(path.name + ".aux.xml").mkdir()
+    with pytest.raises(SceneUnreadable, match=r"aux\.xml: cannot be read \(Is a directory\)"):
+        order(path)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(SceneUnreadable, match="has a name that is not UTF-8; rename it"):
+        order(tmp_path / os.fsdecode(b"caf\xe9.tif"))
 
 
 def test_jpeg_2000_is_read_whatever_its_name(make_scene):
@@ -612,3 +634,8 @@ def test_a_data_array_lies_where_its_coordinates_say():
 def test_anything_else_is_not_a_scene(source):
     with pytest.raises(OptionError, match="not a scene"):
         order(source)
+
+
+def test_rows_of_an_array_can_be_read_one_by_one():
+    with open_scene(Raster(planes(1), PLACE, EARTH)) as scene:
+        assert scene.profile.block == (1, 8)

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -19,19 +20,30 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pyarrow import parquet
 from rasterio.crs import CRS
 
+from geodeforest.core.spec import ConfidenceRule
 from geodeforest.core.trace import RegionTracer
-from geodeforest.errors import OptionError, OutputUnwritable
+from geodeforest.errors import MissingExtra, OptionError, OutputUnwritable
 from geodeforest.geo import gpkg
 from geodeforest.geo.areas import polygon_hectares
 from geodeforest.geo.geojson import to_lonlat
+from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, confidence_legend
 from geodeforest.geo.polygons import COLUMNS, Feature, region_polygons
-from geodeforest.geo.vector_sinks import MemorySink, open_vector_sink
+from geodeforest.geo.vector_sinks import (
+    MemorySink,
+    open_vector_sink,
+    style_path,
+    vector_format,
+    write_style,
+)
 
 UTM = CRS.from_epsg(32721)
 UTM_60 = CRS.from_epsg(32660)
-EXTENSIONS = (".geojson", ".gpkg")
+EXTENSIONS = (".geojson", ".gpkg", ".fgb", ".parquet")
+
+LEGEND = confidence_legend("deforestation", ConfidenceRule(0.75, 0.9))
 ACROSS = shapely.box(830_000, 100_000, 840_000, 110_000)  # the antimeridian, in UTM_60
 HOLED = shapely.Polygon(
     shapely.box(6e5, 9.7e6, 6e5 + 90, 9.7e6 + 90).exterior.coords,
@@ -65,10 +77,19 @@ def boxes(count, x=6e5, y=9.7e6):
 
 def written(path, features, crs=UTM, at_once=100):
     coming = iter(features)
-    with open_vector_sink(path, crs) as sink:
+    with open_vector_sink(path, crs, LEGEND) as sink:
         while batch := list(islice(coming, at_once)):
             sink.write(batch)
     return path
+
+
+def read(path):
+    """The features of any format, by id."""
+    if path.suffix == ".parquet":
+        frame = geopandas.read_parquet(path)
+    else:
+        frame = geopandas.read_file(path, layer=0)
+    return frame.sort_values("id", ignore_index=True) if len(frame) else frame
 
 
 def parsed(path):
@@ -96,13 +117,13 @@ def rings(shape):
     return shapely.get_rings(shape)
 
 
-# Both formats
+# All formats
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_features_come_back_with_their_columns_in_order(tmp_path, extension):
     many = [*boxes(3), feature(number=4, score_mean=None, score_min=None, confidence=None)]
-    frame = geopandas.read_file(written(tmp_path / f"out{extension}", many))
+    frame = read(written(tmp_path / f"out{extension}", many))
     assert [name for name in frame.columns if name != "geometry"] == list(COLUMNS)
     for found, expected in zip(frame.to_dict("records"), many, strict=True):
         found["date"] = str(found["date"])[:10]  # GDAL makes a date of text in GeoJSON
@@ -115,7 +136,7 @@ def test_features_come_back_with_their_columns_in_order(tmp_path, extension):
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_holes_are_kept(tmp_path, extension):
-    frame = geopandas.read_file(written(tmp_path / f"out{extension}", [feature()]))
+    frame = read(written(tmp_path / f"out{extension}", [feature()]))
     (shape,) = frame.to_crs(32721).geometry
     assert len(shape.interiors) == 1
     assert shape.area == pytest.approx(8100 - 900, rel=1e-3)
@@ -123,8 +144,11 @@ def test_holes_are_kept(tmp_path, extension):
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_without_features_a_file_is_valid_and_empty(tmp_path, extension):
-    frame = geopandas.read_file(written(tmp_path / f"out{extension}", []))
+    frame = read(written(tmp_path / f"out{extension}", []))
     assert len(frame) == 0
+    if extension != ".geojson":  # which has no place for either
+        assert frame.crs.to_epsg() == 32721
+        assert [name for name in frame.columns if name != "geometry"] == list(COLUMNS)
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -133,7 +157,9 @@ def test_bytes_depend_neither_on_the_path_nor_on_how_features_came(tmp_path, ext
     many = boxes(7)
     one = written(tmp_path / f"one{extension}", many)
     other = written(tmp_path / "other folder" / f"two{extension}", many, at_once=2)
-    assert one.read_bytes() == other.read_bytes()
+    if extension in (".geojson", ".gpkg"):
+        assert one.read_bytes() == other.read_bytes()
+    assert read(one).equals(read(other))
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -150,8 +176,8 @@ def test_a_missing_directory_is_one_error_of_the_output(tmp_path, extension):
 
 @pytest.mark.parametrize("name", ["out.shp", "out", "out.json", "geojson"])
 def test_an_unknown_extension_names_those_that_are_known(tmp_path, name):
-    with pytest.raises(OptionError, match=r"\.geojson or \.gpkg"):
-        open_vector_sink(tmp_path / name, UTM)
+    with pytest.raises(OptionError, match=r"\.geojson, \.gpkg, \.fgb, \.parquet"):
+        open_vector_sink(tmp_path / name, UTM, LEGEND)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -426,10 +452,15 @@ def test_a_geopackage_is_of_version_1_2(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_a_geopackage_has_one_layer_of_polygons_in_the_scenes_crs(tmp_path, count):
+def test_a_geopackage_has_layers_of_polygons_in_the_scenes_crs(tmp_path, count):
     path = written(tmp_path / "out.gpkg", boxes(count))
-    assert pyogrio.list_layers(path).tolist() == [["deforestation", "Polygon"]]
-    info = pyogrio.read_info(path)
+    assert pyogrio.list_layers(path).tolist() == [
+        ["deforestation", "Polygon"],
+        ["not_assessed", "Polygon"],
+        ["layer_styles", None],
+    ]
+    assert pyogrio.read_info(path, layer="not_assessed")["crs"] == "EPSG:32721"
+    info = pyogrio.read_info(path, layer="deforestation")
     assert info["crs"] == "EPSG:32721"
     types = zip(info["fields"], info["ogr_types"], info["ogr_subtypes"], strict=True)
     assert {name: (kind, sub) for name, kind, sub in types} == {
@@ -443,7 +474,7 @@ def test_a_geopackage_has_one_layer_of_polygons_in_the_scenes_crs(tmp_path, coun
 def test_a_crs_without_a_code_is_kept(tmp_path):
     own = CRS.from_proj4("+proj=laea +lat_0=-10 +lon_0=-55 +datum=WGS84 +units=m")
     path = written(tmp_path / "out.gpkg", boxes(1), own)
-    assert geopandas.read_file(path).crs == pyproj.CRS.from_wkt(own.to_wkt(version="WKT2_2019"))
+    assert read(path).crs == pyproj.CRS.from_wkt(own.to_wkt(version="WKT2_2019"))
 
 
 def test_batches_are_appended_in_order_and_indexed(tmp_path, monkeypatch):
@@ -451,12 +482,12 @@ def test_batches_are_appended_in_order_and_indexed(tmp_path, monkeypatch):
     path = written(tmp_path / "out.gpkg", boxes(11), at_once=3)
     assert query(path, "SELECT id FROM deforestation ORDER BY fid") == [(i + 1,) for i in range(11)]
     assert query(path, "SELECT count(*) FROM rtree_deforestation_geom") == [(11,)]
-    assert len(geopandas.read_file(path, bbox=(600_290, 9.7e6, 600_410, 9.7e6 + 10))) == 3
+    assert len(geopandas.read_file(path, layer=0, bbox=(600_290, 9.7e6, 600_410, 9.7e6 + 10))) == 3
 
 
 def test_nothing_is_added_to_a_last_batch_that_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(gpkg, "_BATCH", 2)
-    assert len(geopandas.read_file(written(tmp_path / "out.gpkg", boxes(4)))) == 4
+    assert len(read(written(tmp_path / "out.gpkg", boxes(4)))) == 4
 
 
 def test_the_unknown_is_null(tmp_path):
@@ -473,7 +504,79 @@ def test_the_clock_of_gdal_is_given_back(tmp_path):
         assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == "2001-02-03T04:05:06Z"
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-    assert query(path, "SELECT last_change FROM gpkg_contents") == [("1970-01-01T00:00:00Z",)]
+    assert query(path, "SELECT DISTINCT last_change FROM gpkg_contents") == [
+        ("1970-01-01T00:00:00Z",)
+    ]
+
+
+@pytest.mark.parametrize("batch", [2, 100])
+def test_what_was_not_assessed_is_a_second_layer(tmp_path, monkeypatch, batch):
+    monkeypatch.setattr(gpkg, "_BATCH", batch)
+    path = tmp_path / "out.gpkg"
+    with open_vector_sink(path, UTM, LEGEND) as sink:
+        sink.write([], boxes(3))  # before there is any feature
+        sink.write(boxes(1), boxes(2))
+    assert pyogrio.list_layers(path)[:2, 0].tolist() == ["deforestation", "not_assessed"]
+    unseen = geopandas.read_file(path, layer="not_assessed")
+    assert list(unseen.columns) == ["id", "area_ha", "pixels", "date", "scene", "geometry"]
+    assert (len(unseen), len(read(path))) == (5, 1)
+    assert query(path, "SELECT count(*) FROM rtree_not_assessed_geom") == [(5,)]
+
+
+def test_each_layer_of_a_geopackage_has_a_default_style(tmp_path):
+    path = written(tmp_path / "out.gpkg", boxes(1))
+    assert query(
+        path, "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
+    ) == [
+        ("deforestation", "geom", 1, LEGEND.qml()),
+        ("not_assessed", "geom", 1, NOT_ASSESSED_LEGEND.qml()),
+    ]
+
+
+# Styles beside files
+
+
+def test_flatgeobuf_has_its_style_beside_it(tmp_path):
+    assert style_path(Path("a/out.fgb")) == Path("a/out.qml")
+    assert style_path(Path("a/out.gpkg")) is None
+    write_style(tmp_path / "out.qml", LEGEND)
+    assert (tmp_path / "out.qml").read_text("utf-8") == LEGEND.qml()
+
+
+def test_a_legend_says_what_its_colours_mean():
+    meaning = 'deforestation <of "all" kinds> & more'
+    style = ElementTree.fromstring(confidence_legend(meaning, ConfidenceRule(0.7, 0.95)).qml())
+    assert style.find("renderer-v2").get("attr") == "confidence"
+    assert {c.get("value"): c.get("label") for c in style.iter("category")} == {
+        "low": f"{meaning}: low confidence, mean score under 0.7",
+        "medium": f"{meaning}: medium confidence, mean score 0.7 to 0.95",
+        "high": f"{meaning}: high confidence, mean score 0.95 or more",
+    }
+    assert len(list(style.iter("symbol"))) == 3
+
+
+def test_only_the_geopackage_holds_what_was_not_assessed():
+    holding = [e for e in EXTENSIONS if vector_format(Path(f"a{e}")).holds_not_assessed]
+    assert holding == [".gpkg"]
+
+
+# GeoParquet
+
+
+def test_geoparquet_tells_its_bounds_and_orientation(tmp_path):
+    path = written(tmp_path / "out.parquet", boxes(3))
+    geo = json.loads(parquet.read_metadata(path).metadata[b"geo"])
+    column = geo["columns"][geo["primary_column"]]
+    assert (geo["version"], column["encoding"]) == ("1.1.0", "WKB")
+    assert (column["geometry_types"], column["orientation"]) == (["Polygon"], "counterclockwise")
+    assert column["bbox"] == [6e5, 9.7e6, 6e5 + 290, 9.7e6 + 90]
+    assert len(geopandas.read_parquet(path, bbox=(6e5, 9.7e6, 6e5 + 50, 9.7e6 + 50))) == 1
+
+
+def test_geoparquet_without_its_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("geodeforest.geo.vector_sinks.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"geodeforest\[parquet\]"):
+        vector_format(Path("out.parquet"))
 
 
 # Memory

@@ -87,6 +87,11 @@ def test_a_file_in_place_of_a_directory_is_named_for_what_it_is(shelf, tmp_path,
         model_directory(tmp_path / "model.bin")
 
 
+def test_a_name_that_no_file_can_have_is_refused(shelf):
+    with pytest.raises(ModelError, match=r"it cannot be read \(File name too long\)"):
+        model_directory("m" * 300)
+
+
 def test_a_spec_comes_back_as_it_was_written(home, spec):
     assert replace(read_spec(home), files={}) == spec
 

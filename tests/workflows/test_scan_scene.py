@@ -1,8 +1,12 @@
 """A scan from a file to polygons, rasters and the run record."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +24,12 @@ from geodeforest.errors import (
     NothingAssessed,
     OptionError,
     OutputExists,
+    OutputUnwritable,
     SceneUnreadable,
 )
 from geodeforest.geo.profile import corner
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
+from geodeforest.workflows import scan_scene
 
 
 def scene_with_square(path, **profile):
@@ -195,6 +201,68 @@ def test_the_input_is_never_the_output(tmp_path):
     assert scene.read_bytes() == before
 
 
+def test_the_file_of_an_open_dataset_is_an_input_too(tmp_path):
+    path = scene_with_square(tmp_path / "s.tif")
+    with rasterio.open(path) as scene, pytest.raises(OptionError, match="the output is the input"):
+        gd.scan(scene, model=ThresholdPredictor(), classes=path, overwrite=True)
+
+
+def test_nobody_reads_a_scene_after_a_sink_has_failed(tmp_path, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scan_scene._Work, "_count", fail)
+    with pytest.raises(ZeroDivisionError) as caught:  # the error keeps its frames alive
+        gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor())
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
+    assert caught.tb is not None
+
+
+def test_rasters_are_found_again_from_another_directory(tmp_path, monkeypatch):
+    scene = scene_with_square(tmp_path / "s.tif").absolute()
+    monkeypatch.chdir(tmp_path)
+    report = gd.scan(scene, model=ThresholdPredictor(), classes="c.tif")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (report.class_map() == 1).sum() == 3000
+
+
+def test_what_is_not_on_earth_spoils_no_sum(tmp_path):
+    edge = rasterio.Affine(1000, 0, 6_378_137 - 50_000, 0, -1000, 40_000)
+    ortho = "+proj=ortho +lat_0=0 +lon_0=-60 +R=6378137"
+    values = np.zeros((3, 80, 80), np.uint8)
+    values[:, 10:20, 10:20] = values[:, 30:50, 40:80] = 200
+    scene = make_scene(tmp_path / "s.tif", values, crs=ortho, transform=edge)
+    model = ThresholdPredictor(spec=replace(small_spec(), gsd_m=None))
+    report = gd.scan(scene, model=model, report=tmp_path / "r.json")
+    areas = report.polygons["area_ha"]
+    assert areas.isna().tolist() == [False, True]
+    assert report.deforested_ha == areas[0] > 0
+    json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    scene = scene_with_square(tmp_path / "s.tif")
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OutputUnwritable, match=r"r\.json: the disk is full"):
+        gd.scan(
+            scene,
+            model=ThresholdPredictor(),
+            output=tmp_path / "p.gpkg",
+            report=tmp_path / "r.json",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]
+
+
+@pytest.mark.parametrize("wrong", [{"classes": "c.png"}, {"report": "r.txt"}, {"output": "p.shp"}])
+def test_an_extension_that_is_not_the_contents_is_refused_before_any_work(wrong):
+    with pytest.raises(OptionError, match="name"):
+        gd.scan("missing.tif", model=ThresholdPredictor(), **wrong)
+
+
 def test_another_ground_sample_distance_is_refused(tmp_path):
     with pytest.raises(GsdMismatch, match="30 m pixels"):
         gd.scan(scene_with_square(tmp_path / "s.tif", gsd_m=30), model=ThresholdPredictor())
@@ -239,6 +307,48 @@ def test_bands_are_taken_as_asked(tmp_path):
 def test_a_plan_over_the_memory_is_refused_with_the_figure(tmp_path):
     with pytest.raises(BudgetExceeded, match="--memory"):
         gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor(), memory=10)
+
+
+def test_bands_may_be_one_text(tmp_path):
+    values = np.zeros((4, 70, 70), np.uint8)
+    values[3] = 250
+    scene = make_scene(tmp_path / "s.tif", values)
+    assert gd.scan(scene, model=ThresholdPredictor(), bands="4, 2,1").polygon_count == 1
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """The plans that scans follow, on a machine of 64 CPUs."""
+    plans, real = [], scan_scene.scan_rows
+
+    def watched(scene, predictor, plan, *others):
+        plans.append(plan)
+        return real(scene, predictor, plan, *others)
+
+    monkeypatch.setattr(scan_scene, "_cpus", lambda: 64)
+    monkeypatch.setattr(scan_scene, "scan_rows", watched)
+    return plans
+
+
+def test_threads_nobody_asked_for_are_as_many_as_fit(tmp_path, planned):
+    scene, model = scene_with_square(tmp_path / "s.tif"), ThresholdPredictor()
+    gd.scan(scene, model=model, memory=4096)
+    most = planned[0].threads
+    assert most == len(planned[0].grid)
+    short = (planned[0].bytes - 2 * planned[0].network_bytes) // 2**20
+    gd.scan(scene, model=model, memory=short)
+    assert 1 <= planned[1].threads < most
+    assert planned[1].bytes <= short * 2**20
+    with pytest.raises(BudgetExceeded):
+        gd.scan(scene, model=model, memory=short, threads=most)
+
+
+def test_no_more_threads_than_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6}, raising=False)
+    assert scan_scene._cpus() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert scan_scene._cpus() == 1
 
 
 def test_an_array_is_a_scene_too():
@@ -317,6 +427,32 @@ def peak_kb(tmp_path, height):
 def test_peak_memory_does_not_grow_with_the_scenes_height(tmp_path):
     once, twice = peak_kb(tmp_path, 6000), peak_kb(tmp_path, 12000)
     assert twice < 1.15 * once, f"{once} kB, then {twice} kB"
+
+
+PLANNED = """
+import resource, sys
+import geodeforest as gd
+from geodeforest.workflows import scan_scene
+plans, real = [], scan_scene.scan_rows
+def watched(scene, predictor, plan, *others):
+    plans.append(plan)
+    return real(scene, predictor, plan, *others)
+scan_scene.scan_rows = watched
+out = sys.argv[2]
+gd.scan(sys.argv[1], classes=out + "/c.tif", scores=out + "/x.tif", output=out + "/p.geojson",
+        threads=2)
+print(plans[0].bytes // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_the_peak_of_a_scan_stays_within_its_plan(tmp_path):
+    scene = large_scene(tmp_path / "s.tif", height=600, width=3000)
+    done = subprocess.run(
+        [sys.executable, "-c", PLANNED, str(scene), str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    planned_kb, peak_kb = map(int, done.stdout.split())
+    assert 0.6 * planned_kb < peak_kb <= planned_kb
 
 
 def test_the_built_in_model_finds_the_clearings_of_a_sample():

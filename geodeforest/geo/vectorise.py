@@ -1,0 +1,105 @@
+"""Rows of class ids go in, features come out: traced, shaped and measured in one pass.
+
+Wires the tracer, the outlines and the polygons together; knows no files and no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.options import VectorOptions
+from geodeforest.core.rings import area_px
+from geodeforest.core.simplify import PixelMetric, simplify_outlines
+from geodeforest.core.smooth import smooth_outlines
+from geodeforest.core.spec import NOT_ASSESSED
+from geodeforest.core.trace import Region, RegionTracer
+from geodeforest.core.vertices import GridVertices
+from geodeforest.geo.polygons import Feature, PolygonContext, features
+
+
+class Finished(NamedTuple):
+    """Features that can no longer grow, and polygons of what was not assessed."""
+
+    features: list[Feature]
+    not_assessed: list[Feature]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came out so far.
+
+    ``hectares`` are those of the features that have an area, ``dropped`` counts polygons
+    under the minimum area. ``pixels`` and ``outlined_px`` tell what simplification changed.
+    """
+
+    features: int = 0
+    dropped: int = 0
+    hectares: float = 0.0
+    pixels: int = 0
+    outlined_px: float = 0.0
+
+    @property
+    def area_change(self) -> float:
+        """By which share the outlines changed the area of all features together."""
+        return self.outlined_px / self.pixels - 1 if self.pixels else 0.0
+
+
+class Vectoriser:
+    """Makes features of the ``targets`` in rows of class ids that are fed from first to last.
+
+    With ``not_assessed`` polygons of 255 come too; the features are the same with and
+    without. ``metric`` is that of the scene's pixels.
+    """
+
+    def __init__(
+        self,
+        context: PolygonContext,
+        targets: Collection[int],
+        options: VectorOptions,
+        metric: PixelMetric,
+        *,
+        not_assessed: bool = False,
+    ) -> None:
+        self._context, self._options, self._metric = context, options, metric
+        exact = options.smooth or options.simplify == 0
+        self._vertices = GridVertices(context.width, only_nodes=exact)
+        unseen = {NOT_ASSESSED} if not_assessed else set()
+        self._tracer = RegionTracer(context.width, {*targets, *unseen}, self._vertices)
+        self.tally = Tally()
+
+    def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> Finished:
+        """Take the next rows (rows, cols) of class ids, and of stored scores if there are any."""
+        return self._finished(self._tracer.feed(classes, scores))
+
+    def finish(self) -> Finished:
+        """What reaches the last row."""
+        return self._finished(self._tracer.finish())
+
+    def _finished(self, regions: Sequence[Region]) -> Finished:
+        shaped = self._shaped(regions)
+        wanted = [region for region in shaped if region.class_id != NOT_ASSESSED]
+        unseen = [region for region in shaped if region.class_id == NOT_ASSESSED]
+        found = features(wanted, self._context)
+        self._count(found, wanted)
+        return Finished(found, features(unseen, replace(self._context, min_area_ha=0)))
+
+    def _shaped(self, regions: Sequence[Region]) -> list[Region]:
+        if self._options.smooth:
+            return smooth_outlines(regions, self._vertices)
+        return simplify_outlines(regions, self._vertices, self._metric, self._options.simplify)
+
+    def _count(self, found: Sequence[Feature], regions: Sequence[Region]) -> None:
+        kept = {feature.id for feature in found}
+        kept_regions = [r for r in regions if self._context.id_of(r) in kept]
+        tally = self.tally
+        tally.features += len(found)
+        tally.dropped += len(regions) - len(found)
+        # What is not on Earth has no area: it would make the sum unknown, too.
+        tally.hectares += float(np.nansum([feature.area_ha for feature in found]))
+        tally.pixels += sum(region.pixels for region in kept_regions)
+        tally.outlined_px += sum(map(area_px, kept_regions))

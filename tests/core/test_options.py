@@ -1,0 +1,70 @@
+"""What may be chosen for a scan, and the plan that follows from it."""
+
+import math
+
+import pytest
+
+from geodeforest.core.options import CACHE_BYTES, ScanOptions, Stored, plan_scan
+from geodeforest.errors import OptionError
+from geodeforest.testing import small_spec
+
+LARGE = Stored(height=900, width=1000, pixel_bytes=6, block_rows=256)
+
+
+def plan(stored=LARGE, threads=4, **chosen):
+    return plan_scan(small_spec(), ScanOptions(**chosen), stored, threads)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_area": -1},
+        {"min_area": math.nan},
+        {"min_area": math.inf},
+        {"threshold": 0},
+        {"chip": 0},
+        {"chip": -64},
+        {"threads": 0},
+        {"memory": 0},
+    ],
+)
+def test_a_choice_out_of_range_is_refused_by_its_name(wrong):
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        ScanOptions(**wrong)
+
+
+def test_memory_does_not_depend_on_the_height():
+    taller = Stored(90_000, LARGE.width, LARGE.pixel_bytes, LARGE.block_rows)
+    assert plan(taller).bytes == plan().bytes
+
+
+def test_threads_are_lowered_until_the_plan_fits():
+    four = plan()
+    assert four.within(four.bytes) == four
+    lower = four.within(four.bytes - 1)
+    assert (lower.threads, lower.grid) == (3, four.grid)
+    assert four.within(four.bytes - four.network_bytes - 1).threads == 2
+    assert lower.bytes <= four.bytes - 1
+
+
+def test_one_thread_is_left_where_nothing_fits():
+    assert plan().within(1).threads == 1
+
+
+def test_there_are_no_more_threads_than_chips():
+    assert plan(Stored(64, 64, 3, 64), threads=8).threads == 1
+
+
+@pytest.mark.parametrize("block_rows", [1, 256, 512, 900])
+def test_the_block_cache_holds_a_row_of_blocks_and_more(block_rows):
+    stored = Stored(900, 100_000, 6, block_rows)
+    assert stored.cache_bytes >= max(CACHE_BYTES, 1.25 * block_rows * 100_000 * 6)
+
+
+def test_a_small_scene_gets_a_small_chip():
+    grid = plan(Stored(9, 13, 3, 9)).grid
+    assert (grid.chip, grid.overlap) == (16, 15)
+
+
+def test_an_overlap_follows_a_smaller_chip():
+    assert plan(chip=16).grid.overlap == 8
