@@ -63,7 +63,7 @@ OPTIONS = TrainOptions(
         exposure=0.25,
         contrast=0.2,
         level_error=2 * COUNT,
-        own_level=OwnLevel(share=0.3, percentiles=(DARK,)),
+        own_level=OwnLevel(0.3, (DARK,), bare=1, bare_share=0.5, bare_lighter=8 * COUNT),
         recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
     ),
 )

@@ -49,6 +49,9 @@ STOPPED = {
 }
 """The signals that end a process, what that is called, and the exit code."""
 
+AGAIN, GO_ON = "run the same command again", {"train": "run it again with --resume"}
+"""What an interrupted command says, unless it goes on in a way of its own."""
+
 _came: list[int] = []  # those that came since the command began
 
 
@@ -157,7 +160,7 @@ class CommandLine(click.Group):
             except click.exceptions.Exit:
                 raise
             except BaseException as error:
-                ending = _ending(error, came)
+                ending = _ending(error, came, GO_ON.get(ctx.invoked_subcommand or "", AGAIN))
                 if ending is None:
                     raise
                 if options.debugging(ctx):
@@ -246,12 +249,12 @@ def _heed_signals() -> None:
         raise KeyboardInterrupt
 
 
-def _ending(error: BaseException, came: Sequence[int]) -> tuple[str, int] | None:
+def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str, int] | None:
     """What to say of an error, and the exit code; None for a bug."""
     if came or isinstance(error, KeyboardInterrupt):
         # Code in C may have made another error of it.
         word, code = STOPPED[came[0] if came else signal.SIGINT]
-        return f"{word}; run the same command again", code
+        return f"{word}; {go_on}", code
     if isinstance(error, GeodeforestError):
         return f"error: {error}", error.exit_code
     if isinstance(error, MemoryError):

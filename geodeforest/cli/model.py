@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,13 +46,13 @@ def show_model(model: str, as_json: bool) -> None:
 
 
 @command.command(name="verify")
-@click.argument("directory", metavar="DIR", type=options.PATH)
+@click.argument("model", metavar="NAME|DIR")
 @options.debug
-def verify_model(directory: Path) -> None:
-    """Check a model directory: spec, hashes, graph, and one small chip."""
+def verify_model(model: str) -> None:
+    """Check a model: spec, hashes, graph, and one small chip."""
     from geodeforest.workflows.load_model import load_model
 
-    spec = load_model(directory).spec
+    spec = load_model(model).spec
     emit(f"{spec.name} {spec.version}: {len(spec.files)} files are whole, the network runs")
 
 

@@ -91,7 +91,7 @@ def command() -> None:
     default=512,
     show_default=True,
     metavar="PX",
-    help="Side of a record's image in pixels.",
+    help="Side of a record's image in pixels; networks want a multiple of 16, seed-unet of 64.",
 )
 @click.option(
     "--overlap",

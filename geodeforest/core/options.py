@@ -72,8 +72,8 @@ class ScanOptions:
         return VectorOptions(self.min_area, self.simplify, self.smooth)
 
 
-PROGRAM_BYTES = 260 * 2**20
-"""Interpreter, numpy, GDAL, pyogrio, shapely and ONNX Runtime at work, measured."""
+PROGRAM_BYTES = 280 * 2**20
+"""Interpreter, numpy, GDAL, pyogrio, shapely, pyarrow and ONNX Runtime at work, measured."""
 
 CACHE_BYTES = 64 * 2**20
 """The least that GDAL's block cache gets."""

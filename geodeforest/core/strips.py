@@ -15,6 +15,9 @@ from geodeforest.core.arrays import Bools, Codes, Ints
 # assessed), something else, or one of the targets from TARGET on.
 UNKNOWN, OTHER, TARGET = 0, 1, 2
 
+# Pixels worked on at a time: enough to hide numpy's overhead, few enough to stay in cache.
+STRIP_PX = 2**19
+
 # The pixels around a vertex: the higher bit says east, the lower one south.
 NW, SW, NE, SE = range(4)
 
@@ -103,3 +106,20 @@ class Strip:
                 keys.append(self.vertex[found] << 3 | quadrant << 1 | inside)
                 runs.append(self.around[run][found])
         return np.concatenate(keys), np.concatenate(runs)
+
+
+def roots(count: int, one: Ints, other: Ints) -> Ints:
+    """The least node that each of ``count`` nodes is linked to, over any number of links.
+
+    Along all links at once the greater root is hooked to the lesser one, then all paths are
+    halved until they are flat; few rounds are needed even for a spiral.
+    """
+    root = np.arange(count)
+    while len(one):
+        one, other = root[one], root[other]
+        apart = one != other
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(further := root[root], root):
+            root = further
+    return root

@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Bools, Codes, Ints
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.core.strips import NE, OTHER, SE, TARGET, UNKNOWN, Strip
+from geodeforest.core.strips import NE, OTHER, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
 from geodeforest.core.vertices import GridVertices
 
 Table = dict[str, Ints]
 Items = TypeVar("Items", Ints, list[Ints])
-
-# Pixels worked on at a time: enough to hide numpy's overhead, few enough to stay in cache.
-_STRIP_PX = 2**19
 
 # The facts of runs and components, and how those of a whole follow from those of its parts.
 _MERGE = {
@@ -92,7 +89,7 @@ class RegionTracer:
         """Take the next rows, shape (rows, cols); return the regions that can no longer grow."""
         regions: list[Region] = []
         self._forget()
-        height = max(1, _STRIP_PX // self._stride)
+        height = max(1, STRIP_PX // self._stride)
         for top in range(0, len(classes), height):
             rows = slice(top, top + height)
             codes = np.take(self._codes, classes[rows])
@@ -144,7 +141,7 @@ class RegionTracer:
         below, above = strip.around[SE], strip.around[NE]
         code = strip.code[below]
         meet = (code == strip.code[above]) & (code >= TARGET)
-        root = _roots(
+        root = roots(
             len(strip.code),
             np.concatenate([above[meet], anchor[self._open_runs]]),
             np.concatenate([below[meet], target[: len(self._open_runs)]]),
@@ -303,23 +300,6 @@ def _sorted(region: Ints, key: Ints) -> tuple[Ints, Ints]:
     both = np.sort(region * span + (key - base))
     region, key = np.divmod(both, span)
     return region, key + base
-
-
-def _roots(count: int, one: Ints, other: Ints) -> Ints:
-    """The least node that each of ``count`` nodes is linked to, over any number of links.
-
-    Along all links at once the greater root is hooked to the lesser one, then all paths are
-    halved until they are flat; few rounds are needed even for a spiral.
-    """
-    root = np.arange(count)
-    while len(one):
-        one, other = root[one], root[other]
-        apart = one != other
-        one, other = one[apart], other[apart]
-        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
-        while not np.array_equal(further := root[root], root):
-            root = further
-    return root
 
 
 def _merged(tables: Sequence[Table], group: Ints) -> Table:

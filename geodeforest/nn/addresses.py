@@ -5,6 +5,7 @@ Knows names and how to open them for reading; nothing of what the files hold.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,7 @@ def stem_of(file: str) -> str:
 
 def is_file(name: str) -> bool:
     """Whether there is such a file."""
-    return bool(tf.io.gfile.exists(name)) if is_remote(name) else Path(name).is_file()
+    return bool(tf.io.gfile.exists(name)) if is_remote(name) else os.path.isfile(name)
 
 
 def read_text(name: str) -> str:

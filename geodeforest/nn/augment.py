@@ -45,12 +45,18 @@ class Recolour:
 class OwnLevel:
     """A share of the chips gets its own levels in place of the scene's.
 
-    A scene may be as small as a chip, and then hold nothing of what its darkest part is
-    taken for: cleared land without any forest. ``percentiles`` are those of the scene inputs.
+    A scene may be as small as a chip, and hold nothing of what its darkest part is taken
+    for: cleared land without any forest. Such chips are rare, so ``bare_share`` of these are
+    made so: what is not of the class ``bare`` is painted over with what is, unless that
+    leaves the levels less than ``bare_lighter`` above the scene's, as burnt land would.
+    ``percentiles`` are those of the scene inputs.
     """
 
     share: float
     percentiles: tuple[float, ...]
+    bare: int = 1
+    bare_share: float = 0.0
+    bare_lighter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +132,51 @@ def _crop(example: Example, side: int, seed: tf.Tensor) -> Example:
 
 
 def _own_level(example: Example, how: OwnLevel, seed: tf.Tensor) -> Example:
-    # A quarter of the pixels tells a percentile well enough.
-    values = tf.reshape(example.image[::2, ::2], (-1, example.image.shape[-1]))
-    ranked = tf.sort(values, axis=0)
-    at = [round(percentile / 100 * (ranked.shape[0] - 1)) for percentile in how.percentiles]
-    own = tf.concat([ranked[i] for i in at], axis=0)
-    chosen = tf.random.stateless_uniform((), seed) < how.share
+    seeds = tf.unstack(tf.random.split(seed, 2), num=2)
+    at_random = tf.random.stateless_uniform((2,), seeds[0])
+    chosen = at_random[0] < how.share
+    if how.bare_share:
+        painted = _painted(example, how.bare, seeds[1])
+        lighter = tf.reduce_mean(_levels(painted.image, how.percentiles) - example.level)
+        bare = chosen & (at_random[1] < how.bare_share) & (lighter > how.bare_lighter)
+        pairs = zip(painted, example, strict=True)
+        example = Example(*(tf.where(bare, new, old) for new, old in pairs))
+    own = _levels(example.image, how.percentiles)
     return example._replace(level=tf.where(chosen, own, example.level))
+
+
+def _levels(image: tf.Tensor, percentiles: tuple[float, ...]) -> tf.Tensor:
+    # A quarter of the pixels tells a percentile well enough.
+    values = tf.reshape(image[::2, ::2], (-1, image.shape[-1]))
+    ranked = tf.sort(values, axis=0)
+    at = [round(percentile / 100 * (ranked.shape[0] - 1)) for percentile in percentiles]
+    return tf.concat([ranked[i] for i in at], axis=0)
+
+
+PAINT_TURNS = 4
+"""Shifted copies of a chip from which paint is taken, before its mean colour has to do."""
+
+LEAST_PAINT = 0.05
+"""The share of a chip that must be of a class, if the rest is to be painted like it."""
+
+
+def _painted(example: Example, index: int, seed: tf.Tensor) -> Example:
+    """All of the chip in the colours of one class, and labelled so; as it is where that is rare."""
+    image, fits = example.image, (tf.cast(example.labels, tf.int32) == index)[..., tf.newaxis]
+    share = tf.reduce_mean(tf.cast(fits, tf.float32))
+    mean = tf.reduce_mean(tf.where(fits, image, 0.0), axis=(0, 1)) / tf.maximum(share, LEAST_PAINT)
+    paint, dry = tf.broadcast_to(mean, image.shape), fits
+    painted = tf.where(fits, image, paint)
+    for at in tf.unstack(tf.random.stateless_uniform((PAINT_TURNS, 2), seed), num=PAINT_TURNS):
+        shift = tf.cast(at * tf.cast(tf.shape(fits)[:2], tf.float32), tf.int32)
+        found = tf.roll(fits, shift, (0, 1)) & ~dry
+        painted = tf.where(found, tf.roll(image, shift, (0, 1)), painted)
+        dry |= found
+    enough = share >= LEAST_PAINT
+    labels = tf.fill(example.labels.shape, tf.cast(index, example.labels.dtype))
+    return example._replace(
+        image=tf.where(enough, painted, image), labels=tf.where(enough, labels, example.labels)
+    )
 
 
 def _turn(example: Example, seed: tf.Tensor) -> Example:

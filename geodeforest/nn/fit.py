@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,14 @@ def fit(
 ) -> Fitted:
     """Train, leaving checkpoints, ``log.csv`` and TensorBoard summaries in ``directory``.
 
+    Without ``resume`` what a former training left there is removed first.
+
     Raises:
         OptionError: patience without groups to validate on.
         TrainingError: the loss is not finite, memory is short, or ``resume`` with other
-            options or data, or with checkpoints that cannot be read.
-        OutputUnwritable: the disk is full or read-only.
+            options or data, or with checkpoints or records that cannot be read.
+        OutputUnwritable: the disk is full or read-only, or ``directory`` holds other things
+            than a training's.
     """
     if options.patience is not None and data.validation is None:
         raise OptionError("patience needs groups to validate on: name some with --val-group")
@@ -196,7 +199,7 @@ class _Training:
         with contextlib.ExitStack() as stack:
             with _writing(self.directory):
                 log = stack.enter_context(Log(self.directory, done))
-            for batch in self._batches(done):
+            for batch in self._read(self._batches(done)):
                 losses.append(self._step(batch, done + 1))
                 done += 1
                 if on_step is not None:
@@ -220,7 +223,7 @@ class _Training:
             return {}
         classes = self.data.classes
         totals = np.zeros((len(self.data.val_groups), classes, classes), np.int64)
-        for batch in self.held:
+        for batch in self._read(self.held):
             parts = (self.strategy.experimental_local_results(p) for p in self.count(batch))
             for counts, groups in zip(*parts, strict=True):
                 np.add.at(totals, groups.numpy(), counts.numpy())
@@ -246,6 +249,15 @@ class _Training:
         if done >= self.options.steps or self._out_of_patience():
             return ()
         return self.strategy.experimental_distribute_dataset(self.data.training(done))
+
+    def _read(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches; records that fail meanwhile become one line."""
+        try:
+            yield from batches
+        except tf.errors.OpError as error:
+            why = f"the records cannot be read ({_brief(error)})"
+            remedy = "check them with: geodeforest records verify"
+            raise TrainingError(f"{self.directory}: {why}; {remedy}") from error
 
     def _step(self, batch: object, number: int) -> float:
         try:
@@ -311,6 +323,8 @@ def _begin(directory: Path, options: FitOptions, data: Data, resume: bool) -> No
                     "ones, or --overwrite without --resume to start afresh"
                 )
             return
+        if not resume:
+            clear(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
 
@@ -323,9 +337,13 @@ def _writing(directory: Path) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, OutputUnwritable):
             raise
-        words = getattr(error, "strerror", None) or str(error)
-        why = f"cannot be written ({(words.splitlines() or [type(error).__name__])[0][:120]})"
+        why = f"cannot be written ({_brief(error)})"
         raise OutputUnwritable(directory, why, "free some space or write elsewhere") from error
+
+
+def _brief(error: Exception) -> str:
+    words = getattr(error, "strerror", None) or str(error)
+    return (words.splitlines() or [type(error).__name__])[0][:120]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ Values, and the text of ``index.json``. Needs no TensorFlow and knows nothing of
 from __future__ import annotations
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -174,7 +175,7 @@ class RecordIndex:
             index = _index_from(found)
         except KeyError as error:
             raise RecordError(path, f"field `{error.args[0]}` is missing", _REBUILD) from error
-        except (TypeError, ValueError, AttributeError, GeodeforestError) as error:
+        except (TypeError, ValueError, OverflowError, AttributeError, GeodeforestError) as error:
             raise RecordError(path, f"has a wrong field ({error})", _REBUILD) from error
         if why := _nonsense(index):
             raise RecordError(path, why, _REBUILD)
@@ -195,7 +196,7 @@ def _index_from(found: Mapping[str, Any]) -> RecordIndex:
             height=int(found["height"]),
             width=int(found["width"]),
             bands=tuple(str(band) for band in found["bands"]),
-            classes=tuple(ClassDef(**c) for c in found["classes"]),
+            classes=tuple(_class_from(c) for c in found["classes"]),
             levels=int(found["levels"]),
         ),
         SetFacts(
@@ -215,6 +216,10 @@ def _index_from(found: Mapping[str, Any]) -> RecordIndex:
     )
 
 
+def _class_from(facts: Mapping[str, Any]) -> ClassDef:
+    return ClassDef(**{**facts, "id": operator.index(facts["id"]), "name": str(facts["name"])})
+
+
 def _nonsense(index: RecordIndex) -> str | None:
     form = index.format
     if form.dtype not in DTYPES:
@@ -231,6 +236,15 @@ def _nonsense(index: RecordIndex) -> str | None:
             return f"names a shard {shard.name!r}, which is not a plain file name"
     if not index.shards:
         return "names no shard"
-    if (grouped := sum(index.tally.groups.values())) != index.records:
+    return _miscount(index)
+
+
+def _miscount(index: RecordIndex) -> str | None:
+    tally = index.tally
+    if min([*tally.groups.values(), *tally.class_pixels.values()], default=1) < 1:
+        return "counts a group without a record, or a class without a pixel"
+    if unknown := sorted(set(tally.class_pixels) - {*index.format.class_ids, IGNORED}):
+        return f"counts pixels of class {unknown[0]}, which is not one of its classes"
+    if (grouped := sum(tally.groups.values())) != index.records:
         return f"has groups of {grouped} records and shards of {index.records}"
     return None

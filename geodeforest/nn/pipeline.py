@@ -46,6 +46,8 @@ def training_batches(
     have seen, and passes over less than one epoch to get there.
     """
     size = _record_bytes(records)
+    # Without it an index that names a group of no record would have this wait for ever.
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
     if count * size <= CACHE_BYTES:
         records = records.cache()
     waiting = max(1, min(count, SHUFFLE_RECORDS, SHUFFLE_BYTES // size))
@@ -85,6 +87,7 @@ def validation_batches(
     ) -> tuple[tf.Tensor, ...]:
         return image, tf.fill(labels.shape, tf.cast(NOT_ASSESSED, labels.dtype)), level, number
 
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
     examples = records.map(numbered, num_parallel_calls=tf.data.AUTOTUNE)
     missing = -count % feed.batch
     filled = examples.concatenate(examples.repeat().take(missing).map(blank))

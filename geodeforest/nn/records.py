@@ -11,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -313,9 +312,13 @@ def _fingerprint(file: str) -> tuple[int, str]:
 
 
 def _shards_at(name: str) -> list[str]:
-    if is_remote(name) or not Path(name).is_dir():
+    if is_remote(name) or not os.path.isdir(name):
         return [name]
-    found = sorted(str(entry) for entry in Path(name).iterdir() if ".tfrec" in entry.name)
+    try:
+        found = sorted(join(name, entry) for entry in os.listdir(name) if ".tfrec" in entry)
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+        raise RecordError(name, why, "check its permissions") from error
     if not found:
         why = f"holds neither {INDEX_NAME} nor a .tfrecord file"
         raise RecordError(name, why, "name a directory of records")

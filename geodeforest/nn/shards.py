@@ -170,9 +170,11 @@ def refuse_output(directory: Path, *, overwrite: bool) -> None:
         raise OutputExists(directory)
     if directory.is_symlink() or not directory.is_dir():
         raise OutputUnwritable(directory, "is not a directory of records", "name another one")
-    for entry in directory.iterdir():
-        if entry.name != INDEX_NAME and not entry.name.startswith("records-"):
-            why = f"holds {entry.name}, which is not a part of records"
+    with _write_errors(directory):
+        names = os.listdir(directory)
+    for name in names:
+        if name != INDEX_NAME and not name.startswith("records-"):
+            why = f"holds {name}, which is not a part of records"
             raise OutputUnwritable(directory, why, "name another directory")
 
 

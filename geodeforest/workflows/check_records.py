@@ -26,7 +26,7 @@ def describe_records(paths: Sequence[str | os.PathLike[str]]) -> RecordIndex:
     """
     from geodeforest.nn.index import INDEX_NAME, RecordIndex
 
-    if len(paths) == 1 and (index := Path(paths[0]) / INDEX_NAME).is_file():
+    if len(paths) == 1 and os.path.isfile(index := Path(paths[0]) / INDEX_NAME):
         try:
             text = index.read_text("utf-8", errors="replace")
         except OSError as error:

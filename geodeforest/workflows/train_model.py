@@ -101,7 +101,7 @@ def train(
     options = replace(options or TrainOptions(), **chosen)
     directory = Path(output)
     need_training("training")
-    from geodeforest.nn.fit import clear, fit
+    from geodeforest.nn.fit import fit
     from geodeforest.nn.records import open_records
     from geodeforest.nn.strategy import resolve_strategy
 
@@ -113,10 +113,6 @@ def train(
     how = _fit_options(opened, split, options, replicas)
     spec = _spec(opened, split, options, directory)
     data = _data(opened, split, how, replicas)
-    with naming_faults(directory):
-        directory.mkdir(exist_ok=True)
-    if not resume:
-        clear(directory / STATE)
     fitted = fit(data, how, strategy, directory / STATE, resume=resume, on_step=on_step)
     spec = replace(
         spec,
@@ -135,7 +131,8 @@ def _check_output(directory: Path, *, resume: bool, overwrite: bool) -> None:
         return
     if not directory.is_dir():
         raise OutputUnwritable(directory, "is not a directory", "name a model directory")
-    inside = {entry.name for entry in directory.iterdir()}
+    with naming_faults(directory):
+        inside = {entry.name for entry in directory.iterdir()}
     if not inside or overwrite or (resume and STATE in inside):
         return
     if STATE in inside and _SPEC_FILE not in inside:
@@ -182,7 +179,8 @@ def _split(records: RecordSet, options: TrainOptions) -> _Split:
     wanted = options.held
     held = sorted(set(records.index.facts.val_groups if wanted is None else wanted))
     if unknown := sorted(set(held) - set(groups)):
-        raise OptionError(f"the records have no group {', '.join(unknown)}")
+        have = ", ".join(groups)
+        raise OptionError(f"there is no group {unknown[0]!r} to validate on; groups: {have}")
     rest = [group for group in groups if group not in held]
     if not rest:
         raise RecordError(
@@ -206,7 +204,10 @@ def _fit_options(
     sides = {crop} if crop is not None else {rows, cols}
     for side in sorted(sides | ({rows, cols} if split.held else set())):
         if side % multiple:
-            raise OptionError(f"{side} px is not a multiple of the network's {multiple}")
+            raise OptionError(
+                f"the network takes multiples of {multiple} px, not {side}; choose another crop, "
+                "fewer filters, or build the records with another chip"
+            )
     if options.batch % replicas:
         raise OptionError(f"batch {options.batch} must be a multiple of the {replicas} replicas")
     return FitOptions(

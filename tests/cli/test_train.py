@@ -151,3 +151,13 @@ def test_the_help_names_every_option_and_the_extra_to_install():
     for name in {f.name for f in fields(TrainOptions)} - python_only:
         assert f"--{name.replace('_', '-')} " in text
     assert 'pip install "geodeforest[train]"' in text
+
+
+def test_an_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("geodeforest.workflows.train_model.train", interrupted)
+    done = CliRunner().invoke(main, ["train", str(tmp_path), "-o", str(tmp_path / "m")])
+    assert done.exit_code == 130
+    assert done.stderr == "geodeforest: interrupted; run it again with --resume\n"

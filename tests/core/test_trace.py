@@ -225,7 +225,7 @@ def test_any_heights_fed_give_the_same_regions(classes, targets, data):
 def test_strips_cut_inside_a_feed_change_nothing(monkeypatch):
     classes = np.random.default_rng(5).choice(np.array([0, 1, UNKNOWN], np.uint8), (40, 30))
     whole = [plain(r) for r in traced(classes, (0, 1), classes)]
-    monkeypatch.setattr(trace, "_STRIP_PX", 100)
+    monkeypatch.setattr(trace, "STRIP_PX", 100)
     assert [plain(r) for r in traced(classes, (0, 1), classes)] == whole
 
 

@@ -187,7 +187,12 @@ def test_the_index_counts_what_was_written(tmp_path):
         ({"levels": 1}, "1 levels for 1 scene inputs"),
         ({"scale": {"low": 1, "high": 0}}, "wrong field"),
         ({"classes": [{"id": 300, "name": "x", "role": "other"}]}, "wrong field"),
+        ({"classes": [{"id": 0.5, "name": "x", "role": "other"}]}, "wrong field"),
+        ({"height": float("inf")}, "wrong field"),
         ({"shards": []}, "names no shard"),
+        ({"groups": {"a": 3, "b": 0}}, "counts a group without a record"),
+        ({"class_pixels": {"0": 0}}, "or a class without a pixel"),
+        ({"class_pixels": {"7": 9}}, "counts pixels of class 7"),
     ],
 )
 def test_a_wrong_index_is_refused(tmp_path, change, what):
