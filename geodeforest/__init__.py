@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geodeforest.workflows.cut_chips import chips
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.network import build_unet
+    from geodeforest.workflows.polygonize_map import polygonize
     from geodeforest.workflows.scan_report import ScanReport
     from geodeforest.workflows.scan_scene import scan
     from geodeforest.workflows.train_model import train
@@ -36,6 +37,7 @@ __all__ = [
     "chips",
     "errors",
     "load_model",
+    "polygonize",
     "scan",
     "train",
 ]
@@ -47,6 +49,7 @@ _HOMES = {
     "build_unet": "geodeforest.workflows.network",
     "chips": "geodeforest.workflows.cut_chips",
     "load_model": "geodeforest.workflows.load_model",
+    "polygonize": "geodeforest.workflows.polygonize_map",
     "scan": "geodeforest.workflows.scan_scene",
     "train": "geodeforest.workflows.train_model",
 }

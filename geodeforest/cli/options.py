@@ -105,6 +105,12 @@ smooth = click.option(
     "--smooth", is_flag=True, help="Round the pixels' outlines instead; no area changes."
 )
 
+merge_small = click.option(
+    "--merge-small",
+    is_flag=True,
+    help="Give regions under --min-area to the neighbour with the longest shared border.",
+)
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     help="Score from which a pixel is deforestation. [default: the model's]",
 )
 @options.min_area
+@options.merge_small
 @options.simplify
 @options.smooth
 @options.chip

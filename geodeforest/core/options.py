@@ -19,12 +19,14 @@ class VectorOptions:
 
     Polygons under ``min_area`` hectares are dropped. Outlines may move by ``simplify``
     metres; None is half a pixel's diagonal with every pixel's centre on its side, 0 none
-    at all. ``smooth`` rounds the pixels' outlines instead.
+    at all. ``smooth`` rounds the pixels' outlines instead. With ``merge_small`` regions
+    under ``min_area`` are given to the neighbour with the longest shared border first.
     """
 
     min_area: float = 0.5
     simplify: float | None = None
     smooth: bool = False
+    merge_small: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_area < math.inf:
@@ -39,9 +41,9 @@ class VectorOptions:
 class ScanOptions:
     """A user's choices; None means the model's own.
 
-    ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify`` and
-    ``smooth`` are those of ``VectorOptions``. ``memory`` is in MB, ``chip`` and ``overlap``
-    in pixels.
+    ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
+    ``smooth`` and ``merge_small`` are those of ``VectorOptions``. ``memory`` is in MB,
+    ``chip`` and ``overlap`` in pixels.
     """
 
     bands: Sequence[str] | None = None
@@ -50,6 +52,7 @@ class ScanOptions:
     min_area: float = 0.5
     simplify: float | None = None
     smooth: bool = False
+    merge_small: bool = False
     chip: int | None = None
     overlap: int | None = None
     threads: int | None = None
@@ -69,7 +72,7 @@ class ScanOptions:
     @property
     def vector(self) -> VectorOptions:
         """How polygons are made."""
-        return VectorOptions(self.min_area, self.simplify, self.smooth)
+        return VectorOptions(self.min_area, self.simplify, self.smooth, self.merge_small)
 
 
 PROGRAM_BYTES = 280 * 2**20

@@ -129,14 +129,18 @@ class PixelAreas:
         """
         found: dict[int, tuple[int, float]] = {}
         for middle, rows in self._blocks(first_row, classes):
-            nodes = self.hectares(np.array(middle), self._nodes)
-            areas = np.nan_to_num(np.interp(np.arange(self._width), self._nodes, nodes))
+            areas = self.by_column(middle)
             for class_id in np.flatnonzero(np.bincount(rows.ravel())).tolist():
                 by_col = (rows == class_id).view(np.uint8).sum(axis=0, dtype=np.uint8)
                 pixels, hectares = found.get(class_id, (0, 0.0))
                 pixels += int(by_col.sum(dtype=np.int64))
                 found[class_id] = pixels, hectares + float((by_col * areas).sum())
         return found
+
+    def by_column(self, row: float) -> Floats:
+        """Areas of the pixels of a row, interpolated; 0 where they are not on Earth."""
+        nodes = self.hectares(np.array(row), self._nodes)
+        return np.nan_to_num(np.interp(np.arange(self._width), self._nodes, nodes))
 
     def _blocks(
         self, first_row: int, classes: NDArray[np.uint8]

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import rasterize
@@ -25,15 +24,13 @@ from geodeforest.errors import LabelMismatch, SceneNotFound, SceneUnreadable
 from geodeforest.geo.label_polygons import Grid, Polygons, bounds, read_polygons
 from geodeforest.geo.label_rule import IGNORED, LabelRule, canonical
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
-from geodeforest.geo.profile import corner, is_rotated, shifted
+from geodeforest.geo.profile import is_rotated, same_place, shifted
 from geodeforest.geo.scene import to_rasterio
 
 __all__ = ["IGNORED", "Grid", "LabelRule", "Labels", "open_labels"]
 
 _RASTERS = (b"II*", b"II+", b"MM\0", b"\x89PNG", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
 _STRIP_ROWS = 512
-_SAME_PLACE_PX = 0.05
-"""Grids whose corners differ by less are one grid, written by different programs."""
 
 
 class Labels(Protocol):
@@ -186,19 +183,12 @@ def _check_grid(path: object, dataset: Any, grid: Grid, *, crop: bool) -> None:
             why = f"has {size[0]} x {size[1]} pixels and the scene {wanted[0]} x {wanted[1]}"
             raise LabelMismatch(path, why, "cut or draw the labels to the scene's size")
         return
-    if size != wanted or dataset.crs != grid.crs or not _same_place(dataset.transform, grid):
+    if size != wanted or dataset.crs != grid.crs or not _same_place(dataset, grid):
         raise LabelMismatch(path, _difference(dataset, grid), _warp_remedy(grid))
 
 
-def _same_place(transform: Affine, grid: Grid) -> bool:
-    to_pixels = ~grid.transform
-    places = [(r, c) for r in (0, grid.height) for c in (0, grid.width)]
-    for row, col in places:
-        x, y = corner(transform, row, col)
-        found_col, found_row = corner(to_pixels, y, x)
-        if max(abs(found_row - row), abs(found_col - col)) > _SAME_PLACE_PX:
-            return False
-    return True
+def _same_place(dataset: Any, grid: Grid) -> bool:
+    return same_place(dataset.transform, grid.transform, grid.height, grid.width)
 
 
 def _difference(dataset: Any, grid: Grid) -> str:

@@ -18,7 +18,16 @@ CONFIDENCE_COLOURS: dict[str, Colour] = {
     "medium": (253, 141, 60),
     "high": (215, 48, 39),
 }
-_PLAIN: Colour = (215, 48, 39)
+CLASS_COLOURS: tuple[Colour, ...] = (
+    (27, 120, 55),
+    (215, 48, 39),
+    (69, 117, 180),
+    (253, 174, 97),
+    (118, 42, 131),
+    (140, 81, 10),
+    (128, 205, 193),
+    (90, 90, 90),
+)
 _UNSEEN: Colour = (128, 128, 128)
 _FILL_ALPHA, _LINE_MM = 110, 0.3
 

@@ -39,7 +39,7 @@ class Feature:
     confidence: str | None
     date: str | None
     scene: str
-    model: str
+    model: str | None
     baseline: str | None
     touches_unobserved: bool
 
@@ -81,7 +81,7 @@ class PolygonContext:
     crs: CRS
     width: int
     scene: str
-    model: str
+    model: str | None
     date: str | None
     baseline: str | None
     class_names: Mapping[int, str]

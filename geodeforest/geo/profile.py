@@ -83,6 +83,21 @@ def corner(transform: Affine, row: float, col: float) -> tuple[float, float]:
     return x, y
 
 
+SAME_PLACE_PX = 0.05
+"""Grids whose corners differ by less are one grid, written by different programs."""
+
+
+def same_place(one: Affine, other: Affine, height: int, width: int) -> bool:
+    """Whether two geotransforms put the corners of a grid in the same places."""
+    to_pixels = ~other
+    for row, col in ((r, c) for r in (0, height) for c in (0, width)):
+        x, y = corner(one, row, col)
+        found_col, found_row = corner(to_pixels, y, x)
+        if max(abs(found_row - row), abs(found_col - col)) > SAME_PLACE_PX:
+            return False
+    return True
+
+
 def shifted(transform: Affine, row: int, col: int) -> Affine:
     """The geotransform of the part of a grid that begins at pixel (row, col)."""
     x, y = corner(transform, row, col)

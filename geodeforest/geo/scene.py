@@ -75,6 +75,7 @@ class RasterScene:
     def __init__(self, dataset: Any, bands: tuple[Band, ...], path: str) -> None:
         self.bands = bands
         self.profile = _dataset_profile(dataset, bands, path)
+        self.tags: dict[str, str] = dataset.tags()
         self._dataset = dataset
         self._indexes = [band.index for band in bands]
         self._masks = _mask_bands(dataset, self._indexes)
@@ -121,6 +122,7 @@ class ArrayScene:
     def __init__(self, raster: Raster, bands: tuple[Band, ...]) -> None:
         self.bands = bands
         self._raster = raster
+        self.tags: dict[str, str] = {}
         self._rows = [band.index - 1 for band in bands]
         _, height, width = raster.array.shape
         self.profile = SceneProfile(

@@ -26,6 +26,7 @@ from geodeforest.errors import (
     SceneUnreadable,
 )
 from geodeforest.geo.areas import PixelAreas
+from geodeforest.geo.class_map import map_tags
 from geodeforest.geo.files import OutputSet, naming_faults
 from geodeforest.geo.legend import confidence_legend
 from geodeforest.geo.polygons import PolygonContext
@@ -65,6 +66,7 @@ def scan(
     min_area: float = 0.5,
     simplify: float | None = None,
     smooth: bool = False,
+    merge_small: bool = False,
     chip: int | None = None,
     overlap: int | None = None,
     overwrite: bool = False,
@@ -90,6 +92,8 @@ def scan(
         simplify: metres that outlines may move, borders still shared; None is half a
             pixel's diagonal with every pixel's centre on its side, 0 pixel-exact.
         smooth: round the pixels' outlines instead; no area changes.
+        merge_small: give regions under ``min_area`` to the neighbour with the longest shared
+            border before polygons are made.
         chip: side of the chips in pixels.
         overlap: pixels that neighbouring chips share.
         overwrite: replace outputs that exist.
@@ -114,6 +118,7 @@ def scan(
         min_area=min_area,
         simplify=simplify,
         smooth=smooth,
+        merge_small=merge_small,
         chip=chip,
         overlap=overlap,
         threads=threads,
@@ -198,7 +203,7 @@ class _Work:
         self, targets: Targets, outputs: OutputSet
     ) -> Iterator[tuple[ClassMapSink | ScoreMapSink, Callable[[SettledRows], NDArray[np.uint8]]]]:
         profile, spec = self.scene.profile, self.spec
-        tags = {"GEODEFOREST_MODEL": f"{spec.name} {spec.version}"}
+        tags = map_tags(spec, profile)
         if targets.classes is not None:
             path = outputs.scratch(targets.classes)
             yield ClassMapSink(path, profile, spec.classes, tags), attrgetter("classes")
@@ -384,6 +389,7 @@ def _choices(
         "min_area_ha": options.min_area,
         "simplify_m": options.simplify,
         "smooth": options.smooth,
+        "merge_small": options.merge_small,
         "chip": plan.grid.chip,
         "overlap": plan.grid.overlap,
     }

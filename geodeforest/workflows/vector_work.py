@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.options import VectorOptions
+from geodeforest.core.sieve import Sieve
+from geodeforest.core.simplify import PixelMetric
+from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.profile import grid_metric
+from geodeforest.geo.spool import Rows, RowSpool
 from geodeforest.geo.vector_sinks import (
     MemorySink,
     VectorSink,
@@ -59,11 +63,17 @@ class VectorWork:
         files: PolygonFiles,
     ) -> None:
         self._files, self._crs = files, context.crs
+        metric = grid_metric(context.transform, context.crs, height, context.width)
+        self._merger = None
+        if options.merge_small:
+            areas = PixelAreas(context.transform, context.crs, height, context.width)
+            named = files.paths[0] if files.paths else Path("polygons")
+            self._merger = _Merger(options.min_area, areas, metric, context.width, named)
         self._vectoriser = Vectoriser(
             context,
             targets,
             options,
-            grid_metric(context.transform, context.crs, height, context.width),
+            metric,
             not_assessed=any(vector_format(path).holds_not_assessed for path in files.paths),
         )
         self._stack = ExitStack()
@@ -83,6 +93,8 @@ class VectorWork:
                 self._sinks.append(stack.enter_context(sink))
                 if (style := style_path(path)) is not None:
                     write_style(files.outputs.scratch(style), files.legend)
+            if self._merger is not None:
+                stack.enter_context(self._merger)
             if self._memory is not None:
                 self._sinks.append(stack.enter_context(self._memory))
             self._stack = stack.pop_all()
@@ -98,10 +110,15 @@ class VectorWork:
 
     def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> None:
         """Take the next rows of class ids, and of stored scores if there are any."""
-        self._write(self._vectoriser.feed(classes, scores))
+        if self._merger is not None:
+            self._merger.feed(classes, scores)
+        else:
+            self._write(self._vectoriser.feed(classes, scores))
 
     def finish(self) -> None:
         """Say that all rows were fed."""
+        for classes, scores in self._merger.rows() if self._merger is not None else ():
+            self._write(self._vectoriser.feed(classes, scores))
         self._write(self._vectoriser.finish())
 
     def frame(self) -> geopandas.GeoDataFrame | None:
@@ -112,3 +129,33 @@ class VectorWork:
         if any(finished):
             for sink in self._sinks:
                 sink.write(*finished)
+
+
+class _Merger:
+    """Lets rows wait until it is known which regions are too small, and merges those."""
+
+    def __init__(
+        self, min_area: float, areas: PixelAreas, metric: PixelMetric, width: int, named: Path
+    ) -> None:
+        self._min_area, self._areas, self._named = min_area, areas, named
+        self._sieve = Sieve(width, metric.row, metric.col)
+        self._first_row = 0
+
+    def __enter__(self) -> Self:
+        self._spool = RowSpool(self._named)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.__exit__(None, None, None)
+
+    def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None) -> None:
+        middle = self._first_row + (len(classes) - 1) / 2
+        self._sieve.feed(classes, self._areas.by_column(middle))
+        self._spool.write(classes, scores)
+        self._first_row += len(classes)
+
+    def rows(self) -> Iterator[Rows]:
+        """All rows, with every region that has a neighbour as large as it has to be."""
+        relabelling = self._sieve.relabelling(self._min_area)
+        for classes, scores in self._spool.rows():
+            yield relabelling.feed(classes), scores

@@ -157,7 +157,7 @@ def test_help_shows_only_what_works():
     shown = run("--help").stdout
     for option in ("--classes", "--scores", "--min-area", "--memory", "--engine"):
         assert option in shown
-    for later in ("--baseline", "--mask", "--aoi", "--resume", "--merge-small"):
+    for later in ("--baseline", "--mask", "--aoi", "--resume", "--assign-crs"):
         assert later not in shown
 
 
