@@ -27,6 +27,7 @@ _DATE, _NAME = "ACQUISITION_DATE", "CLASS_"
 
 _BARE_DEFORESTATION = 1
 _ROWS = 512
+_CACHE_BYTES = 16 * 2**20
 
 
 def map_tags(spec: ModelSpec, profile: SceneProfile) -> dict[str, str]:
@@ -84,6 +85,14 @@ class ClassMap:
             return ConfidenceRule(medium, high)
         except (KeyError, ValueError, SpecError):
             return None
+
+    @property
+    def cache_bytes(self) -> int:
+        """A block cache that holds a row of blocks of each map: more is read only once."""
+        maps = [some.profile for some in (self.scene, self.scores) if some is not None]
+        return _CACHE_BYTES + sum(
+            profile.block[0] * profile.width * np.dtype(profile.dtype).itemsize for profile in maps
+        )
 
     def targets(self, only: Collection[str | int]) -> set[int]:
         """The class ids meant by names or numbers; ``all`` is every class, none deforestation.
@@ -152,7 +161,7 @@ def open_class_map(source: Source, scores: Source | None = None) -> Iterator[Cla
             )
         beside = None if scores is None else stack.enter_context(open_scene(scores))
         if beside is not None:
-            _check_same_grid(beside.profile, scene.profile)
+            _check_scores(beside.profile, scene.profile)
         yield ClassMap(scene, beside, scene.tags)
 
 
@@ -184,7 +193,13 @@ def _stored_scores(pixels: Pixels, profile: SceneProfile) -> NDArray[np.uint8]:
     return np.where(pixels.valid, stored, NOT_ASSESSED).astype(np.uint8)
 
 
-def _check_same_grid(scores: SceneProfile, classes: SceneProfile) -> None:
+def _check_scores(scores: SceneProfile, classes: SceneProfile) -> None:
+    if len(scores.bands) != 1:
+        raise SceneUnreadable(
+            scores.path,
+            f"is no score map (bands: {len(scores.bands)} of {scores.dtype})",
+            "give one band, the scores of the class",
+        )
     same = (
         (scores.height, scores.width, scores.crs) == (classes.height, classes.width, classes.crs)
     ) and same_place(scores.transform, classes.transform, classes.height, classes.width)

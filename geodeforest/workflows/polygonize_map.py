@@ -17,9 +17,9 @@ from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.errors import OptionError
 from geodeforest.geo.class_map import ClassMap, open_class_map
 from geodeforest.geo.files import OutputSet
-from geodeforest.geo.legend import CLASS_COLOURS, Legend, class_legend, confidence_legend
+from geodeforest.geo.legend import Legend, class_legend, confidence_legend
 from geodeforest.geo.polygons import PolygonContext
-from geodeforest.geo.scene import Raster, Source
+from geodeforest.geo.scene import Raster, Source, block_cache
 from geodeforest.geo.vector_sinks import style_path, vector_format
 from geodeforest.geo.vectorise import Tally
 from geodeforest.workflows.scan_report import NO_BASELINE
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import geopandas
     from numpy.typing import NDArray
 
-Only = str | int | Sequence[str | int] | None
+Only = str | int | Collection[str | int] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,8 @@ def polygonize(
     """The polygons of a class map in memory, in its CRS, with the columns of ``scan``.
 
     Args:
-        class_map: class ids (rows, cols) of any integer type; 255 is not assessed.
+        class_map: class ids (rows, cols) of any integer type; 255, and what is masked in a
+            masked array, is not assessed.
         transform: geotransform from (col, row) pixel corners to the CRS.
         crs: anything rasterio understands, such as "EPSG:32721".
         min_area: polygons under this many geodesic hectares are dropped.
@@ -86,7 +87,7 @@ def polygonize(
         scores: floats 0..1, or whole steps of 1/250, of the same shape: fills the score columns.
         smooth: round the pixels' outlines instead; no area changes.
         merge_small: give regions under ``min_area`` to the neighbour with the longest shared
-            border first.
+            border instead of dropping them.
 
     Raises:
         OptionError: shapes or options do not fit.
@@ -121,6 +122,7 @@ def polygonize_to(
         outputs = stack.enter_context(
             OutputSet([*paths, *styles], overwrite=overwrite, inputs=inputs)
         )
+        stack.enter_context(block_cache(opened.cache_bytes))
         targets = opened.targets(only)
         files = PolygonFiles(paths, outputs, _legend(opened, targets), keep)
         context = _context(opened, options)
@@ -174,29 +176,30 @@ def _context(opened: ClassMap, options: VectorOptions) -> PolygonContext:
 
 
 def _legend(opened: ClassMap, targets: set[int]) -> Legend:
-    names = [opened.names.get(i, str(i)) for i in sorted(targets & {*opened.names})]
+    names = opened.names
+    everything = len(targets) == NOT_ASSESSED
+    listed = {i: names.get(i, str(i)) for i in sorted(targets & {*names} if everything else targets)}
     if len(targets) == 1 and opened.confidence is not None:
-        meaning = names[0] if names else f"class {min(targets)}"
+        meaning = names.get(min(targets), f"class {min(targets)}")
         if targets == opened.targets(()):
             meaning += f" ({NO_BASELINE})"
         return confidence_legend(meaning, opened.confidence)
-    if not names:
-        names = [f"class {min(targets)}"] if len(targets) == 1 else ["polygons of any class"]
-    colours = [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(names))]
-    return class_legend(names, colours)
+    # A scan names all its classes; other maps may hold some that they do not name.
+    return class_legend(listed, others=everything and opened.model is None)
 
 
 def _raster(array: NDArray[Any], transform: Any, crs: Any) -> Raster:
+    valid = ~np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
     array = np.asarray(array)
     if array.ndim != 2:
         raise OptionError(f"the map's shape is {array.shape}; give (rows, cols)")
     if array.dtype == bool:
         array = array.view(np.uint8)
     nodata = NOT_ASSESSED if array.dtype.kind in "iu" else None
-    return Raster(array[np.newaxis], transform, crs, nodata=nodata)
+    return Raster(array[np.newaxis], transform, crs, nodata=nodata, valid=valid)
 
 
-def _words(only: Only) -> Sequence[str | int]:
+def _words(only: Only) -> Collection[str | int]:
     if only is None:
         return ()
-    return (only,) if isinstance(only, str | int) else only
+    return (only,) if isinstance(only, str | int | np.integer) else only
