@@ -29,7 +29,7 @@ NOT_ASSESSED_COLUMNS = ("id", "area_ha", "pixels", "date", "scene")
 
 _BATCH = 5_000
 # GDAL writes the time of the last change into the file; equal input is to give equal bytes.
-_CLOCK, _NO_TIME = "OGR_CURRENT_DATE", "1970-01-01T00:00:00Z"
+_CLOCK, _NO_TIME = "OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"
 
 _STYLES = """
 CREATE TABLE layer_styles (

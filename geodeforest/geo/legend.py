@@ -5,8 +5,9 @@ Knows colours, labels and XML; nothing of files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from xml.etree import ElementTree
 
 from geodeforest.core.spec import ConfidenceRule
@@ -28,6 +29,7 @@ CLASS_COLOURS: tuple[Colour, ...] = (
     (128, 205, 193),
     (90, 90, 90),
 )
+_OTHER_CLASSES: Colour = (191, 129, 45)
 _UNSEEN: Colour = (128, 128, 128)
 _FILL_ALPHA, _LINE_MM = 110, 0.3
 
@@ -88,16 +90,22 @@ def confidence_legend(meaning: str, rule: ConfidenceRule) -> Legend:
     return Legend(
         "confidence",
         [
-            Entry(name, f"{meaning}: {name} confidence, {spans[name]}", colour)
+            Entry(name, f"{name} confidence, {spans[name]}: {meaning}", colour)
             for name, colour in CONFIDENCE_COLOURS.items()
         ],
     )
 
 
-def class_legend(names: Sequence[str], colours: Sequence[Colour]) -> Legend:
-    """Colours by class."""
-    pairs = zip(names, colours, strict=True)
-    return Legend("class", [Entry(name, name, colour) for name, colour in pairs])
+def class_legend(names: Mapping[int, str], *, others: bool) -> Legend:
+    """Colours by class; ``names`` by id. With ``others`` there may be classes beside them."""
+    entries = [
+        Entry(name, f"class {name}" if name == str(number) else name, colour)
+        for (number, name), colour in zip(names.items(), cycle(CLASS_COLOURS), strict=False)
+    ]
+    if others:
+        # QGIS takes an empty value for all that has no entry; without it they would be hidden.
+        entries.append(Entry("", "any other class" if names else "any class", _OTHER_CLASSES))
+    return Legend("class", entries)
 
 
 NOT_ASSESSED_LEGEND = Legend(

@@ -505,7 +505,7 @@ def test_the_clock_of_gdal_is_given_back(tmp_path):
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     assert query(path, "SELECT DISTINCT last_change FROM gpkg_contents") == [
-        ("1970-01-01T00:00:00Z",)
+        ("1970-01-01T00:00:00.000Z",)
     ]
 
 
@@ -548,9 +548,9 @@ def test_a_legend_says_what_its_colours_mean():
     style = ElementTree.fromstring(confidence_legend(meaning, ConfidenceRule(0.7, 0.95)).qml())
     assert style.find("renderer-v2").get("attr") == "confidence"
     assert {c.get("value"): c.get("label") for c in style.iter("category")} == {
-        "low": f"{meaning}: low confidence, mean score under 0.7",
-        "medium": f"{meaning}: medium confidence, mean score 0.7 to 0.95",
-        "high": f"{meaning}: high confidence, mean score 0.95 or more",
+        "low": f"low confidence, mean score under 0.7: {meaning}",
+        "medium": f"medium confidence, mean score 0.7 to 0.95: {meaning}",
+        "high": f"high confidence, mean score 0.95 or more: {meaning}",
     }
     assert len(list(style.iter("symbol"))) == 3
 
