@@ -181,5 +181,9 @@ class GeodeforestWarning(UserWarning):
     """Root of all warnings."""
 
 
+class UnlikelyNumbers(GeodeforestWarning):
+    """The scene's numbers are not like those that the model was trained on."""
+
+
 class NothingAssessed(GeodeforestWarning):
     """No pixel of the scene was observed: an empty result says nothing about the forest."""

@@ -19,6 +19,7 @@ from geodeforest.core.grid import ChipGrid, ChipRow, Window
 from geodeforest.core.levels import scene_levels
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
+from geodeforest.core.plausible import BRIGHT, DARK
 from geodeforest.core.ports import Predictor, Progress, SceneSource
 from geodeforest.core.spec import ModelSpec, SceneInput
 from geodeforest.core.stitch import RowStitcher
@@ -29,12 +30,15 @@ class Radiometry:
     """How a scene's stored numbers become the network's input.
 
     ``fill`` (bands,) stands in for pixels that are not real. ``level`` (inputs, bands)
-    holds the scene inputs, None where the model wants none.
+    holds the scene inputs, None where the model wants none. ``dark`` and ``bright``
+    (bands,) are the 2nd and 98th percentile.
     """
 
     scale: BandScale
     fill: NDArray[np.float32]
     level: NDArray[np.float32] | None
+    dark: NDArray[np.float32]
+    bright: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,14 @@ _DECIDED_PX = 2**20
 def radiometry(scene: SceneSource, spec: ModelSpec, scale: BandScale) -> Radiometry | None:
     """Statistics of the whole scene from a bounded sample; None where no pixel is valid."""
     sampled = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
-    median = replace(sampled, percentile=MEDIAN.percentile)
-    inputs = (*spec.scene_inputs, median)
+    others = [replace(sampled, percentile=p) for p in (MEDIAN.percentile, DARK, BRIGHT)]
+    inputs = (*spec.scene_inputs, *others)
     levels = scene_levels(scene.read, scene.height, scene.width, scale, inputs)
     if levels is None:
         return None
-    return Radiometry(scale, fill=levels[-1], level=levels[:-1] if spec.scene_inputs else None)
+    *_, median, dark, bright = levels
+    level = levels[: len(spec.scene_inputs)] if spec.scene_inputs else None
+    return Radiometry(scale, median, level, dark, bright)
 
 
 def scan_rows(

@@ -21,6 +21,7 @@ import numpy as np
 
 from geodeforest.core.metrics import Confusion
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import ModelSpec, SceneInput
 from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour
 from geodeforest.workflows.build_records import BuildOptions, build_records
@@ -134,6 +135,7 @@ def publish(work: Path, model: Path) -> None:
     facts = {
         **spec.training,
         "scenes": "30 Sentinel-2 true-colour scenes of the Brazilian Legal Amazon, 512 x 512 px",
+        DARK_LEVELS: _dark_levels(work / "records"),
         "source": "Bragagnolo, da Silva, Grzybowski 2019, Zenodo record 3233081; "
         "contains modified Copernicus Sentinel data",
     }
@@ -190,7 +192,18 @@ def _metrics(folds: list[dict[str, Confusion]]) -> dict[str, object]:
             group: round(scenes[group].accuracy, 4)
             for group in sorted(scenes, key=lambda g: scenes[g].accuracy)[:3]
         },
-        "confusion": total.counts.tolist(),
+        "confusion_rows_truth_cols_found": total.counts.tolist(),
+    }
+
+
+def _dark_levels(records: Path) -> dict[str, list[float]]:
+    """The range of the training scenes' dark levels, by which a scan knows odd numbers."""
+    from geodeforest.nn.records import read_records
+
+    levels = np.array([record.scene_level for record in read_records(records)])
+    return {
+        "least": np.round(levels.min(axis=0).astype(float), 4).tolist(),
+        "most": np.round(levels.max(axis=0).astype(float), 4).tolist(),
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geodeforest.core.grid import Window
-from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.errors import OptionError
 
 if TYPE_CHECKING:
@@ -136,19 +136,3 @@ class ScanReport:
             whole = Window(0, 0, raster.height, raster.width)
             values: NDArray[np.uint8] = raster.read(window or whole).values[0]
         return values
-
-
-def opening_record(
-    spec: ModelSpec, model_sha256: str, scene: Mapping[str, Any], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The part of a run record that is known before the first chip."""
-    from geodeforest import __version__
-
-    return {
-        "geodeforest": __version__,
-        "scene": dict(scene),
-        "model": {"name": spec.name, "version": spec.version, "sha256": model_sha256},
-        "options": dict(options),
-        "baseline": None,
-        "notes": [NO_BASELINE, NOT_ADJUSTED],
-    }

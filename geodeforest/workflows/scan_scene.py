@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.options import ScanOptions, ScanPlan, Stored, plan_scan
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
 from geodeforest.errors import (
@@ -24,10 +24,11 @@ from geodeforest.errors import (
     GsdMismatch,
     NothingAssessed,
     SceneUnreadable,
+    UnlikelyNumbers,
 )
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.class_map import map_tags
-from geodeforest.geo.files import OutputSet, naming_faults
+from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import confidence_legend
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
@@ -35,12 +36,17 @@ from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
 from geodeforest.geo.vectorise import Tally
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
+from geodeforest.workflows.scan_record import (
+    choices,
+    opening_record,
+    scene_facts,
+    write_record,
+)
 from geodeforest.workflows.scan_report import (
     NO_BASELINE,
     ClassArea,
     ScanReport,
     Scratch,
-    opening_record,
 )
 from geodeforest.workflows.scan_targets import PathLike, Targets
 from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
@@ -158,17 +164,28 @@ def scan_to(
         )
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
+        found = _doubts(opened, spec, how)
         work = _Work(opened, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
         rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
         record = opening_record(
-            spec, _model_hash(spec), _scene_facts(opened), _choices(options, plan, how, scale)
+            spec, scene_facts(opened), choices(options, plan, how, scale), found
         )
         report = work.report(record, targets, time.perf_counter() - started, frame, scratch)
         if targets.report is not None:
-            _write_record(outputs.scratch(targets.report), report)
+            write_record(outputs.scratch(targets.report), report)
     return report
+
+
+def _doubts(scene: Scene, spec: ModelSpec, how: Radiometry | None) -> list[str]:
+    """Warns of numbers that are not like those of the training scenes; also returns that."""
+    if how is None:
+        return []
+    found = doubts(how.dark, how.bright, spec, scene.profile.dtype, how.scale)
+    for doubt in found:
+        warnings.warn(f"{scene.profile.name}: {doubt}", UnlikelyNumbers, stacklevel=4)
+    return found
 
 
 class _Work:
@@ -325,12 +342,6 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _write_record(path: Path, report: ScanReport) -> None:
-    text = json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
-    with naming_faults(path):
-        path.write_text(text, encoding="utf-8")
-
-
 def _rows(
     scene: Scene,
     predictor: Predictor,
@@ -355,41 +366,3 @@ def _unseen(scene: Scene, plan: ScanPlan) -> Generator[SettledRows]:
         height = row.settled.stop - row.settled.start
         nothing = np.full((height, scene.width), NOT_ASSESSED, np.uint8)
         yield SettledRows(row.settled.start, nothing, nothing)
-
-
-def _model_hash(spec: ModelSpec) -> str:
-    file = spec.files.get("model.onnx")
-    return "" if file is None else file.sha256
-
-
-def _scene_facts(scene: Scene) -> dict[str, Any]:
-    profile = scene.profile
-    return {
-        "name": profile.name,
-        "height": profile.height,
-        "width": profile.width,
-        "crs": None if profile.crs is None else profile.crs.to_string(),
-        "transform": [float(number) for number in tuple(profile.transform)[:6]],
-        "gsd_m": profile.gsd_m,
-        "date": profile.date,
-        "bands": list(profile.bands),
-        "dtype": profile.dtype,
-    }
-
-
-def _choices(
-    options: ScanOptions, plan: ScanPlan, how: Radiometry | None, scale: BandScale
-) -> dict[str, Any]:
-    """What was chosen or followed, and influences the result."""
-    level = None if how is None or how.level is None else how.level.tolist()
-    return {
-        "scale": [scale.low, scale.high],
-        "scene_level": level,
-        "threshold": plan.step / 250,
-        "min_area_ha": options.min_area,
-        "simplify_m": options.simplify,
-        "smooth": options.smooth,
-        "merge_small": options.merge_small,
-        "chip": plan.grid.chip,
-        "overlap": plan.grid.overlap,
-    }

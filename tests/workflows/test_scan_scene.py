@@ -479,3 +479,14 @@ def test_the_built_in_model_finds_the_clearings_of_a_sample():
     covered = report.polygons.geometry
     assert covered.contains(shapely.Point(pasture)).any()
     assert not covered.contains(shapely.Point(forest)).any()
+
+
+def test_numbers_that_cannot_be_meant_are_a_warning_and_stand_in_the_record(tmp_path):
+    sample = Path(__file__).parents[2] / "data" / "sample" / "hills.tif"
+    with rasterio.open(sample) as scene:
+        bands = np.stack([scene.read(i) for i in (3, 2, 1)]) / 3558 * 255
+        raster = gd.Raster(bands.clip(1, 255).astype(np.uint16), scene.transform, scene.crs)
+    with pytest.warns(gd.errors.UnlikelyNumbers, match="pass --scale 0,255"):
+        report = gd.scan(raster)
+    assert "--scale 0,255" in report.to_dict()["warnings"][0]
+    assert gd.scan(raster, scale=(0, 255)).to_dict()["warnings"] == []
