@@ -81,8 +81,8 @@ class GsdMismatch(SceneError):
         self.path, self.scene_m, self.model_m = path, scene_m, model_m
         super().__init__(
             f"{path}: the scene has {scene_m:.3g} m pixels but the model was trained on "
-            f"{model_m:g} m; warp the scene to {model_m:g} m pixels first "
-            "(for example with gdalwarp -tr)"
+            f"{model_m:g} m; warp the scene to {model_m:g} m pixels first, for example with "
+            f"rio warp SCENE OUT.tif --dst-crs EPSG:n --res {model_m:g}"
         )
 
 
@@ -108,6 +108,18 @@ class OutputExists(OutputError, FileExistsError):
     def __init__(self, path: object) -> None:
         self.path = path
         super().__init__(f"{path}: the output exists; pass --overwrite to replace it")
+
+
+class OutputLocked(OutputError):
+    """Another process is writing the output."""
+
+    exit_code: ClassVar[int] = 75
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: the output is locked by another scan; wait for its end or name another file"
+        )
 
 
 class OutputUnwritable(OutputError, OSError):

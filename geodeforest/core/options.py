@@ -20,7 +20,8 @@ class VectorOptions:
     Polygons under ``min_area`` hectares are dropped. Outlines may move by ``simplify``
     metres; None is half a pixel's diagonal with every pixel's centre on its side, 0 none
     at all. ``smooth`` rounds the pixels' outlines instead. With ``merge_small`` regions
-    under ``min_area`` are given to the neighbour with the longest shared border first.
+    under ``min_area`` are given to the neighbour with the longest shared border, and none
+    is dropped.
     """
 
     min_area: float = 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geodeforest.errors import BandMissing, SceneUnreadable
+from geodeforest.errors import BandMissing, OptionError, SceneUnreadable
 
 # Sentinel-2's band numbers in words (ESA, Sentinel-2 User Handbook, table of spectral
 # bands), with and without the zero. Landsat 8 and 9 agree on bands 2 to 4. Landsat 4 to 7
@@ -88,14 +88,16 @@ def select_bands(
 
     Raises:
         BandMissing: too few bands, one not found, or a name that fits several.
-        SceneUnreadable: a palette image, whose numbers are not brightness.
+        OptionError: ``bands`` names too few or too many, or one that is not there.
     """
     data = [band for band in present if band.colour != "alpha"]
     if bands is not None:
         entries = bands.split(",") if isinstance(bands, str) else bands
+        if not entries or (wanted is not None and len(entries) != len(wanted)):
+            named = f"{len(entries)} band{'s' * (len(entries) != 1)}"
+            needs = "one at least" if wanted is None else f"{len(wanted)} ({', '.join(wanted)})"
+            raise OptionError(f"{path}: --bands names {named}; the model needs {needs}")
         chosen = tuple(_named(str(entry).strip(), present, path) for entry in entries)
-        if not chosen or (wanted is not None and len(chosen) != len(wanted)):
-            raise BandMissing(path, _count(wanted or ("any",)), f"{len(chosen)} named ones")
     elif wanted is None:
         chosen = tuple(data)
     else:
@@ -124,12 +126,12 @@ def _named(entry: str, present: Sequence[Band], path: object) -> Band:
         found = [band for band in present if band.index == int(entry)]
     else:
         found = _matches(entry, present)
-    if len(found) != 1:
-        have = f"{len(found)} of that name" if found else _describe(present)
-        raise BandMissing(path, f"one band {entry}", have)
-    if found[0].colour == "alpha":
-        raise BandMissing(path, f"data in band {entry}", "its alpha channel there")
-    return found[0]
+    if len(found) == 1 and found[0].colour != "alpha":
+        return found[0]
+    why = "which the scene lacks"
+    if found:
+        why = f"the name of {len(found)} bands" if len(found) > 1 else "the scene's alpha channel"
+    raise OptionError(f"{path}: --bands names {entry}, {why}; it has {_numbered(present)}")
 
 
 def _matches(name: str, present: Sequence[Band]) -> list[Band]:
@@ -156,6 +158,11 @@ def _find(wanted: Sequence[str], data: Sequence[Band], path: object) -> tuple[Ba
 
 def _count(wanted: Sequence[str]) -> str:
     return f"{len(wanted)} band{'s' * (len(wanted) != 1)} ({', '.join(wanted)})"
+
+
+def _numbered(present: Sequence[Band]) -> str:
+    """All bands as ``--bands`` takes them, such as "1 red, 2 green, 3"."""
+    return ", ".join(f"{b.index} {b.name}" * (b.name != str(b.index)) or b.name for b in present)
 
 
 def _describe(present: Sequence[Band]) -> str:

@@ -102,13 +102,13 @@ class ClassMap:
         """
         if not only:
             told = self.tags.get(_DEFORESTATION, "")
-            return {int(told) if told.isdecimal() else _BARE_DEFORESTATION}
+            return {int(told) if _is_class_id(told) else _BARE_DEFORESTATION}
         found: set[int] = set()
         for word in map(str, only):
             if word == "all":
                 return set(range(NOT_ASSESSED))
             named = {number for number, name in self.names.items() if name == word}
-            if not named and not (word.isdecimal() and int(word) < NOT_ASSESSED):
+            if not named and not _is_class_id(word):
                 known = ", ".join(self.names.values()) or "none by name"
                 raise OptionError(
                     f"{self.profile.name}: class {word!r} is unknown; the map names {known}; "
@@ -163,6 +163,10 @@ def open_class_map(source: Source, scores: Source | None = None) -> Iterator[Cla
         if beside is not None:
             _check_scores(beside.profile, scene.profile)
         yield ClassMap(scene, beside, scene.tags)
+
+
+def _is_class_id(word: str) -> bool:
+    return word.isdecimal() and int(word) < NOT_ASSESSED
 
 
 def _classes(pixels: Pixels, profile: SceneProfile) -> NDArray[np.uint8]:

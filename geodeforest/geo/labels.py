@@ -24,7 +24,7 @@ from geodeforest.errors import LabelMismatch, SceneNotFound, SceneUnreadable
 from geodeforest.geo.label_polygons import Grid, Polygons, bounds, read_polygons
 from geodeforest.geo.label_rule import IGNORED, LabelRule, canonical
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
-from geodeforest.geo.profile import is_rotated, same_place, shifted
+from geodeforest.geo.profile import same_place, shifted
 from geodeforest.geo.scene import to_rasterio
 
 __all__ = ["IGNORED", "Grid", "LabelRule", "Labels", "open_labels"]
@@ -81,7 +81,7 @@ class RasterLabels:
         _check_grid(path, dataset, grid, crop=rule.crop)
         if dataset.nodata is not None and rule.class_map and dataset.nodata in rule.numbers:
             why = f"declares {dataset.nodata:g} as nodata, which --class-map names as a class"
-            raise LabelMismatch(path, why, "take it off with gdal_edit.py -unsetnodata")
+            raise LabelMismatch(path, why, "take it off with rio edit-info LABELS --unset-nodata")
         self._path, self._dataset, self._grid, self._rule = path, dataset, grid, rule
 
     def read(self, window: Window) -> NDArray[np.uint8]:
@@ -184,7 +184,7 @@ def _check_grid(path: object, dataset: Any, grid: Grid, *, crop: bool) -> None:
             raise LabelMismatch(path, why, "cut or draw the labels to the scene's size")
         return
     if size != wanted or dataset.crs != grid.crs or not _same_place(dataset, grid):
-        raise LabelMismatch(path, _difference(dataset, grid), _warp_remedy(grid))
+        raise LabelMismatch(path, _difference(dataset, grid), _warp_remedy(dataset, grid))
 
 
 def _same_place(dataset: Any, grid: Grid) -> bool:
@@ -198,16 +198,12 @@ def _difference(dataset: Any, grid: Grid) -> str:
     return f"has {size} on another grid than the scene's {grid.height} x {grid.width}"
 
 
-def _warp_remedy(grid: Grid) -> str:
+def _warp_remedy(dataset: Any, grid: Grid) -> str:
     if grid.crs is None:
         return "give labels without georeference, or a scene with one"
-    if is_rotated(grid.transform):
-        return "warp them to the scene's rotated grid, with nearest neighbour"
-    extent = " ".join(f"{n:.12g}" for n in bounds(grid.transform, grid.height, grid.width))
-    return (
-        f"warp them to the scene's grid: gdalwarp -r near -t_srs {_crs_name(grid.crs)} "
-        f"-te {extent} -ts {grid.width} {grid.height}"
-    )
+    # Else what lies outside the labels would become 0, which is a class.
+    ignored = f" --src-nodata {IGNORED} --dst-nodata {IGNORED}" * (dataset.nodata is None)
+    return f"warp them to the scene's grid: rio warp LABELS OUT.tif --like SCENE{ignored}"
 
 
 def _crs_name(crs: CRS | None) -> str:

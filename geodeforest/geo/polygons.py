@@ -74,7 +74,8 @@ class PolygonContext:
 
     ``transform`` takes (col, row) pixel corners to the CRS, ``width`` is the scene's in
     pixels. ``class_names`` may lack ids, which then stand for themselves. Polygons under
-    ``min_area_ha`` hectares are dropped.
+    ``min_area_ha`` hectares are dropped. Scores are those of ``scored_class``, and say nothing
+    of the confidence in another; None is any class.
     """
 
     transform: Affine
@@ -88,6 +89,7 @@ class PolygonContext:
     confidence: ConfidenceRule | None
     min_area_ha: float
     has_scores: bool = True
+    scored_class: int | None = None
 
     def id_of(self, region: Region) -> int:
         """The number of a region's first pixel, row by row from 1."""
@@ -150,7 +152,7 @@ def _feature(
     if context.has_scores:
         score_mean = round(region.score_sum / region.pixels / STEPS, 3)
         score_min = round(region.score_min / STEPS, 3)
-        if context.confidence is not None:
+        if context.confidence is not None and context.scored_class in (None, region.class_id):
             # By the rounded mean, so that the two columns never contradict each other.
             confidence = context.confidence(score_mean)
     return Feature(

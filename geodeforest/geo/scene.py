@@ -61,7 +61,7 @@ class Raster:
             raise OptionError(f"valid: its shape is {self.valid.shape}; give {shape[1:]}")
         try:
             crs = None if self.crs is None else CRS.from_user_input(self.crs)
-        except CRSError as error:
+        except (CRSError, ValueError) as error:
             raise OptionError(
                 f"crs: {self.crs!r} is not known; give for example 'EPSG:32721'"
             ) from error
@@ -356,21 +356,23 @@ def _refuse_complex(profile: SceneProfile) -> None:
 
 
 def _check_georeference(profile: SceneProfile, opened: Any) -> None:
-    missing, remedy = None, "write it into the file, for example with gdal_edit.py -a_ullr"
+    missing = None
+    remedy = 'write it into the file, for example with rio edit-info FILE --transform "[...]"'
     if _is_default(profile.transform):
         missing = "geotransform"
         if not isinstance(opened, Raster) and opened.gcps[0]:
             missing += " (only ground control points)"
-            remedy = "warp it first, for example with gdalwarp -tps"
+            remedy = "warp it first, for example with rio warp FILE OUT.tif --dst-crs EPSG:n"
         elif not isinstance(opened, Raster) and opened.rpcs is not None:
             missing += " (only rational polynomials)"
-            remedy = "orthorectify it first, for example with gdalwarp -rpc"
+            remedy = "orthorectify it first, for example with GDAL's gdalwarp -rpc"
     elif profile.transform.is_degenerate:
         missing = "usable geotransform (its pixels have no area)"
     elif profile.crs is None:
-        missing, remedy = "CRS", "write it into the file, for example with gdal_edit.py -a_srs"
+        missing = "CRS"
+        remedy = "write it into the file, for example with rio edit-info FILE --crs EPSG:n"
     elif profile.gsd_m is None:
         missing = "CRS that can be placed on Earth"
-        remedy = "warp it to a national or UTM grid first, for example with gdalwarp -t_srs"
+        remedy = "warp it first, for example with rio warp FILE OUT.tif --dst-crs EPSG:n"
     if missing is not None:
         raise NotGeoreferenced(profile.path, missing, remedy)

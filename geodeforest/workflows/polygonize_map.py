@@ -172,18 +172,19 @@ def _context(opened: ClassMap, options: VectorOptions) -> PolygonContext:
         confidence=opened.confidence,
         min_area_ha=options.min_area,
         has_scores=opened.scores is not None,
+        scored_class=min(opened.targets(())),
     )
 
 
 def _legend(opened: ClassMap, targets: set[int]) -> Legend:
     names = opened.names
     everything = len(targets) == NOT_ASSESSED
-    listed = {i: names.get(i, str(i)) for i in sorted(targets & {*names} if everything else targets)}
-    if len(targets) == 1 and opened.confidence is not None:
+    listed = {
+        i: names.get(i, str(i)) for i in sorted(targets & {*names} if everything else targets)
+    }
+    if targets == opened.targets(()) and opened.confidence is not None:
         meaning = names.get(min(targets), f"class {min(targets)}")
-        if targets == opened.targets(()):
-            meaning += f" ({NO_BASELINE})"
-        return confidence_legend(meaning, opened.confidence)
+        return confidence_legend(f"{meaning} ({NO_BASELINE})", opened.confidence)
     # A scan names all its classes; other maps may hold some that they do not name.
     return class_legend(listed, others=everything and opened.model is None)
 
@@ -199,7 +200,7 @@ def _raster(array: NDArray[Any], transform: Any, crs: Any) -> Raster:
     return Raster(array[np.newaxis], transform, crs, nodata=nodata, valid=valid)
 
 
-def _words(only: Only) -> Collection[str | int]:
+def _words(only: Only) -> Sequence[str | int]:
     if only is None:
-        return ()
-    return (only,) if isinstance(only, str | int | np.integer) else only
+        return []
+    return [only] if isinstance(only, str | int | np.integer) else list(only)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -66,6 +66,9 @@ class VectorWork:
         metric = grid_metric(context.transform, context.crs, height, context.width)
         self._merger = None
         if options.merge_small:
+            # Nothing is dropped: an outline may be smaller than its pixels, and what has no
+            # neighbour but the unobserved may be larger than what was seen of it.
+            context = replace(context, min_area_ha=0)
             areas = PixelAreas(context.transform, context.crs, height, context.width)
             named = files.paths[0] if files.paths else Path("polygons")
             self._merger = _Merger(options.min_area, areas, metric, context.width, named)

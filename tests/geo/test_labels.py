@@ -211,7 +211,7 @@ def test_labels_in_another_crs_are_refused_with_the_way_out(tmp_path):
     path = write_raster(tmp_path / "a.tif", some_labels(), crs=CRS.from_epsg(32722))
     assert refusal(path) == (
         ": is in EPSG:32722 and the scene in EPSG:32721; warp them to the scene's grid: "
-        "gdalwarp -r near -t_srs EPSG:32721 -te 600000 8999920 600100 9000000 -ts 10 8"
+        "rio warp LABELS OUT.tif --like SCENE --src-nodata 255 --dst-nodata 255"
     )
 
 

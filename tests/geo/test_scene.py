@@ -262,17 +262,27 @@ def test_too_few_bands_are_refused(make_scene):
 
 @pytest.mark.parametrize("bands", [["4"], ["0"], ["swir"], [], [4]])
 def test_a_band_that_is_not_there_is_refused(make_scene, bands):
-    with pytest.raises(BandMissing):
+    with pytest.raises(OptionError):
         order(make_scene(planes(3)), bands=bands)
 
 
+def test_a_name_that_no_band_has_is_refused_with_those_that_there_are(make_scene):
+    path = make_scene(planes(4), names=(*RGB, ""))
+    with pytest.raises(OptionError) as caught:
+        order(path, bands="foo,bar,baz", wanted=RGB)
+    assert str(caught.value) == (
+        f"{path}: --bands names foo, which the scene lacks; it has 1 red, 2 green, 3 blue, 4"
+    )
+
+
 def test_as_many_bands_are_named_as_wanted(make_scene):
-    with pytest.raises(BandMissing, match="needs 3 bands"):
+    says = r"--bands names 2 bands; the model needs 3 \(red, green, blue\)"
+    with pytest.raises(OptionError, match=says):
         order(make_scene(planes(3)), bands=[1, 2], wanted=RGB)
 
 
 def test_alpha_cannot_be_asked_for(make_scene):
-    with pytest.raises(BandMissing, match="alpha"):
+    with pytest.raises(OptionError, match="alpha"):
         order(make_scene(planes(4), colours=[*RGB, "alpha"]), bands=[4])
 
 
@@ -387,7 +397,7 @@ def test_the_image_date_is_read_from_the_file(make_scene):
 def test_a_scene_without_a_geotransform_is_refused(make_scene, transform):
     with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
         path = make_scene(planes(1), transform=transform)
-    with pytest.raises(NotGeoreferenced, match=r"no geotransform; .*gdal_edit"):
+    with pytest.raises(NotGeoreferenced, match=r"no geotransform; .*rio edit-info"):
         order(path)
     assert order(path, georeferenced=False) == [1]
 
@@ -411,7 +421,7 @@ def test_a_crs_that_is_not_on_earth_is_refused(make_scene, crs):
 def test_ground_control_points_are_not_a_geotransform(make_scene):
     points = [GroundControlPoint(r, c, WEST + c, NORTH - r) for r, c in [(0, 0), (0, 8), (6, 0)]]
     path = make_scene(planes(1), gcps=points)
-    with pytest.raises(NotGeoreferenced, match=r"only ground control points.*gdalwarp"):
+    with pytest.raises(NotGeoreferenced, match=r"only ground control points.*rio warp"):
         order(path)
 
 
