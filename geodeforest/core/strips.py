@@ -12,8 +12,10 @@ import numpy as np
 from geodeforest.core.arrays import Bools, Codes, Ints
 
 # Inside the tracer a pixel has a code: nothing is known there (outside the scene, or not
-# assessed), something else, or one of the targets from TARGET on.
-UNKNOWN, OTHER, TARGET = 0, 1, 2
+# assessed), a class that is no target (its id after OTHER), or a target (its id after TARGET).
+# Classes that nobody asked for are told apart, so that the outlines of the others are the same
+# whichever are targets.
+UNKNOWN, OTHER, TARGET = 0, 1, 257
 
 # Pixels worked on at a time: enough to hide numpy's overhead, few enough to stay in cache.
 STRIP_PX = 2**19

@@ -323,9 +323,11 @@ def _groups(owner: Ints, values: Ints) -> Iterator[tuple[int, Ints]]:
 
 def _codes(targets: Collection[int]) -> tuple[Codes, Ints]:
     """The code of each class id, and the class id of each code."""
-    wanted = sorted(set(targets))
-    ids = np.array([NOT_ASSESSED, -1, *wanted])
-    codes = np.full(256, OTHER, np.min_scalar_type(len(ids)))
+    ids = np.full(TARGET + 256, NOT_ASSESSED)
+    ids[OTHER : OTHER + NOT_ASSESSED] = np.arange(NOT_ASSESSED)
+    ids[TARGET:] = np.arange(256)
+    codes = np.arange(OTHER, OTHER + 256, dtype=np.uint16)
     codes[NOT_ASSESSED] = UNKNOWN
-    codes[wanted] = np.arange(TARGET, len(ids))
+    wanted = sorted(set(targets))
+    codes[wanted] = TARGET + np.array(wanted, int)
     return codes, ids
