@@ -7,7 +7,7 @@ depend on the scene's height.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -87,14 +87,15 @@ def scan_rows(
     done = 0
     with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
         try:
-            for row, strip in _strips(scene, grid, reader):
-                for window, scores in _predicted(row, strip, predictor, how, workers, plan):
-                    if scores is not None:
-                        stitcher.add(window, scores)
-                    done += 1
-                    if progress is not None:
-                        progress(done, len(grid))
-                yield from _decided(stitcher.settle(row), row, strip, spec, plan.step)
+            strips = _strips(scene, grid, reader)
+            for row, strip, window, scores in _predicted(strips, predictor, how, workers, plan):
+                if scores is not None:
+                    stitcher.add(window, scores)
+                done += 1
+                if progress is not None:
+                    progress(done, len(grid))
+                if window == row.chips[-1]:
+                    yield from _decided(stitcher.settle(row), row, strip, spec, plan.step)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
@@ -142,34 +143,35 @@ def _advance(scene: SceneSource, grid: ChipGrid, row: ChipRow, kept: Pixels | No
 
 
 def _predicted(
-    row: ChipRow,
-    strip: Pixels,
+    strips: Iterable[tuple[ChipRow, Pixels]],
     predictor: Predictor,
     how: Radiometry,
     workers: ThreadPoolExecutor,
     plan: ScanPlan,
-) -> Iterator[tuple[Window, NDArray[np.float32] | None]]:
-    """The row's chips in order with their scores (planes, chip, chip).
+) -> Iterator[tuple[ChipRow, Pixels, Window, NDArray[np.float32] | None]]:
+    """All chips in order with their scores (planes, chip, chip), each with its row's pixels.
 
-    None for a chip without a valid pixel: nothing is known, nothing is computed.
+    None for a chip without a valid pixel: nothing is known, nothing is computed. Workers are
+    some chips ahead, into the next row too, so that they go on while a row is written.
     """
-    waiting: deque[tuple[Window, Future[NDArray[np.float32]] | None]] = deque()
-    for window in row.chips:
-        pixels = strip.crop(slice(None), window.cols)
-        future = None
-        if pixels.valid.any():
-            future = workers.submit(_scores, pixels, predictor, how, plan)
-        waiting.append((window, future))
-        if len(waiting) > plan.threads:
-            yield _taken(*waiting.popleft())
+    waiting: deque[tuple[ChipRow, Pixels, Window, Future[NDArray[np.float32]] | None]] = deque()
+    for row, strip in strips:
+        for window in row.chips:
+            pixels = strip.crop(slice(None), window.cols)
+            future = None
+            if pixels.valid.any():
+                future = workers.submit(_scores, pixels, predictor, how, plan)
+            waiting.append((row, strip, window, future))
+            if len(waiting) > plan.chips_ahead:
+                yield _taken(*waiting.popleft())
     while waiting:
         yield _taken(*waiting.popleft())
 
 
 def _taken(
-    window: Window, future: Future[NDArray[np.float32]] | None
-) -> tuple[Window, NDArray[np.float32] | None]:
-    return window, None if future is None else future.result()
+    row: ChipRow, strip: Pixels, window: Window, future: Future[NDArray[np.float32]] | None
+) -> tuple[ChipRow, Pixels, Window, NDArray[np.float32] | None]:
+    return row, strip, window, None if future is None else future.result()
 
 
 def _scores(

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -206,7 +206,7 @@ class CommandLine(click.Group):
     cls=CommandLine,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    context_settings={"max_content_width": 100},
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
@@ -225,10 +225,12 @@ def _signals_unwind() -> Iterator[list[int]]:
     """
     _came.clear()
 
-    def stop(number: int, _: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    def stop(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
         _came.append(number)
-        raise KeyboardInterrupt
+        if len(_came) == 1:  # a later one would break off the unwinding, and leave litter
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield _came  # only the main thread may set a handler
@@ -240,6 +242,8 @@ def _signals_unwind() -> Iterator[list[int]]:
     try:
         yield _came
     finally:
+        if _came:  # the process is about to end, and Python takes its time for that
+            former[signal.SIGINT] = signal.SIG_IGN
         for number, handler in former.items():
             signal.signal(number, handler)
 

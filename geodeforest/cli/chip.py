@@ -11,7 +11,7 @@ from geodeforest.cli import emit, one_line, options, quiet_libraries
 
 
 @click.command(name="chip")
-@click.argument("scene", metavar="SCENE", type=options.PATH)
+@click.argument("scene", metavar="SCENE", type=options.SCENE)
 @click.option(
     "-o",
     "--output",
@@ -46,7 +46,7 @@ from geodeforest.cli import emit, one_line, options, quiet_libraries
 @options.json
 @options.debug
 def command(
-    scene: Path,
+    scene: str,
     output: Path,
     labels: Path | None,
     chip: int,

@@ -15,6 +15,9 @@ import click
 PATH = click.Path(path_type=Path, readable=False)
 """Any path. Whether it is there and can be read is for the library to say, with its exit code."""
 
+SCENE = click.Path(path_type=str, readable=False)
+"""A path as it was typed: what turns out to be an address must not lose a slash."""
+
 _DEBUG = "geodeforest.debug"
 
 

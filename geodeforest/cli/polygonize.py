@@ -12,7 +12,7 @@ from geodeforest.cli import emit, one_line, options, progress, quiet_libraries
 
 
 @click.command(name="polygonize")
-@click.argument("class_map", metavar="CLASSMAP", type=options.PATH)
+@click.argument("class_map", metavar="CLASSMAP", type=options.SCENE)
 @click.option(
     "-o",
     "--output",
@@ -46,7 +46,7 @@ from geodeforest.cli import emit, one_line, options, progress, quiet_libraries
 @options.json
 @options.debug
 def command(
-    class_map: Path,
+    class_map: str,
     outputs: tuple[Path, ...],
     only: tuple[str, ...],
     scores: Path | None,
@@ -60,9 +60,10 @@ def command(
     from geodeforest.workflows.polygonize_map import polygonize_to
 
     show = chosen.pop("progress")
-    paths = outputs or (Path(f"{class_map.stem}_polygons.geojson"),)
+    source = Path(class_map)
+    paths = outputs or (Path(f"{source.stem}_polygons.geojson"),)
     settings = VectorOptions(**chosen)
-    with quiet_libraries(), progress(class_map.name, show=show, quiet=quiet) as bar:
+    with quiet_libraries(), progress(source.name, show=show, quiet=quiet) as bar:
         report = polygonize_to(
             class_map,
             paths,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from geodeforest.workflows.scan_report import ScanReport
     from geodeforest.workflows.scan_targets import Targets
 
+_PLACEHOLDER = re.compile(r"\{\w*\}")
+
 
 @click.command(name="scan")
-@click.argument("scenes", metavar="SCENE...", type=options.PATH, nargs=-1, required=True)
+@click.argument("scenes", metavar="SCENE...", type=options.SCENE, nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
 @options.json
 @options.debug
 def command(
-    scenes: tuple[Path, ...],
+    scenes: tuple[str, ...],
     outputs: tuple[Path, ...],
     model: str | None,
     engine: Any,
@@ -86,7 +89,7 @@ def command(
     from geodeforest.core.pixels import BandScale
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
-    from geodeforest.workflows.scan_scene import scan_to
+    from geodeforest.workflows.scan_scene import check_scenes, scan_to
     from geodeforest.workflows.scan_targets import Targets, check_outputs
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
@@ -98,25 +101,33 @@ def command(
     check_outputs(scenes, targets)
     with quiet_libraries():
         predictor = load_model(model, engine)
-    for scene, files_of_scene in zip(scenes, targets, strict=True):
-        with quiet_libraries(), progress(scene.name, show=show, quiet=quiet) as bar:
-            report = scan_to(scene, files_of_scene, settings, predictor, bar)
-        if as_json:
-            emit(json.dumps(report.to_dict(), allow_nan=False))
-        elif not quiet:
-            emit(one_line(_summary(report, files_of_scene)))
-    if not quiet:
-        say(f"note: {NO_BASELINE}")
+        check_scenes(scenes, settings, predictor.spec)
+    written = False
+    try:
+        for scene, files_of_scene in zip(scenes, targets, strict=True):
+            with quiet_libraries(), progress(Path(scene).name, show=show, quiet=quiet) as bar:
+                report = scan_to(scene, files_of_scene, settings, predictor, bar)
+            written = True
+            if as_json:
+                emit(json.dumps(report.to_dict(), allow_nan=False))
+            elif not quiet:
+                emit(one_line(_summary(report, files_of_scene)))
+    finally:
+        if written and not quiet:
+            say(f"note: {NO_BASELINE}")
 
 
-def _targets(scenes: tuple[Path, ...], pattern: Targets) -> list[Targets]:
+def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:
     """Each scene's output paths.
 
     Raises:
-        OptionError: two scenes would write the same file.
+        OptionError: two scenes would write the same file, or a path has another placeholder.
     """
     from geodeforest.errors import OptionError
 
+    for path in pattern.paths():
+        if strange := set(_PLACEHOLDER.findall(str(path))) - {"{scene}"}:
+            raise OptionError(f"{path}: {min(strange)} stands for nothing; there is only {{scene}}")
     made = [
         replace(
             pattern,
@@ -138,8 +149,8 @@ def _targets(scenes: tuple[Path, ...], pattern: Targets) -> list[Targets]:
     return made
 
 
-def _named(path: Any, scene: Path) -> Any:
-    return None if path is None else Path(str(path).replace("{scene}", scene.stem))
+def _named(path: Any, scene: str) -> Any:
+    return None if path is None else Path(str(path).replace("{scene}", Path(scene).stem))
 
 
 def _summary(report: ScanReport, targets: Targets) -> str:

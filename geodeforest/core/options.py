@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 from geodeforest.core.decide import stitched_planes, threshold_step
 from geodeforest.core.grid import ChipGrid
@@ -30,6 +31,7 @@ class VectorOptions:
     merge_small: bool = False
 
     def __post_init__(self) -> None:
+        _refuse_types(Real, min_area=self.min_area, simplify=self.simplify)
         if not 0 <= self.min_area < math.inf:
             raise OptionError(f"min_area {self.min_area:g} ha must be finite and not negative")
         if self.simplify is not None and not 0 <= self.simplify < math.inf:
@@ -60,6 +62,9 @@ class ScanOptions:
     memory: int = 1024
 
     def __post_init__(self) -> None:
+        _refuse_types(Real, threshold=self.threshold)
+        sizes = {"chip": self.chip, "overlap": self.overlap}
+        _refuse_types(Integral, **sizes, threads=self.threads, memory=self.memory)
         if self.threshold is not None:
             threshold_step(self.threshold)
         _ = self.vector
@@ -76,11 +81,21 @@ class ScanOptions:
         return VectorOptions(self.min_area, self.simplify, self.smooth, self.merge_small)
 
 
+def _refuse_types(kind: type, **values: object) -> None:
+    for name, value in values.items():
+        if value is not None and not isinstance(value, kind):
+            what = "whole number" if kind is Integral else "number"
+            raise OptionError(f"{name}: {value!r} is not a {what}")
+
+
 PROGRAM_BYTES = 280 * 2**20
 """Interpreter, numpy, GDAL, pyogrio, shapely, pyarrow and ONNX Runtime at work, measured."""
 
 CACHE_BYTES = 64 * 2**20
 """The least that GDAL's block cache gets."""
+
+_AHEAD = 4
+"""Chips that each thread may be ahead: enough to be busy while a chip row is written."""
 
 SINK_ROWS = 512
 """Rows that each of the two raster outputs holds until its blocks are full."""
@@ -121,22 +136,32 @@ class ScanPlan:
     def bytes(self) -> int:
         """Estimate of the peak memory of the whole process.
 
-        Three strips of stored rows (two are joined while one is used), GDAL's block cache,
-        the stitcher, the settled rows, the outputs' rows, a network run per thread, and the
-        program itself.
+        Four strips of stored rows (two are joined while two are used), GDAL's block cache,
+        the stitcher, the settled rows, the outputs' rows, a network run per thread, the
+        scores that wait, and the program itself.
         """
         chip, width = self.grid.chip, self.grid.width
         stitcher = (self.planes + 1) * chip * width * 4
         settled = self.planes * chip * width * 4
         outputs = 2 * SINK_ROWS * width
-        runs = self.threads * self.network_bytes
-        held = 3 * self.strip_bytes + self.cache_bytes + stitcher + settled + outputs + runs
-        return held + PROGRAM_BYTES
+        threads = self.threads * self._thread_bytes
+        held = 4 * self.strip_bytes + self.cache_bytes + stitcher + settled + outputs
+        return held + threads + PROGRAM_BYTES
+
+    @property
+    def chips_ahead(self) -> int:
+        """How many chips may be done or at work beyond the one that is stitched."""
+        return _AHEAD * self.threads
+
+    @property
+    def _thread_bytes(self) -> int:
+        """A network at work, and the scores that it has made ahead."""
+        return self.network_bytes + _AHEAD * self.planes * self.grid.chip**2 * 4
 
     def within(self, budget_bytes: int) -> ScanPlan:
         """The plan with no more threads than fit in a budget, but one at least."""
-        spare = budget_bytes - self.bytes + self.threads * self.network_bytes
-        return replace(self, threads=max(1, min(self.threads, spare // self.network_bytes)))
+        spare = budget_bytes - self.bytes + self.threads * self._thread_bytes
+        return replace(self, threads=max(1, min(self.threads, spare // self._thread_bytes)))
 
 
 def plan_scan(

@@ -11,8 +11,7 @@ import errno
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Self, TypeGuard
 
 from geodeforest.errors import GeodeforestError, OptionError, OutputExists, OutputUnwritable
+from geodeforest.geo.scratch import PREVIOUS, ScratchDirectory, make_scratch
 
 _REMEDIES = {
     errno.ENOSPC: ("the disk is full", "free some space or write to another disk"),
@@ -28,6 +28,7 @@ _REMEDIES = {
     errno.EROFS: ("the file system is read-only", "write to another directory"),
     errno.EACCES: ("permission is denied", "check the directory's permissions"),
     errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
+    errno.ENOENT: ("its directory takes no new files", "write to another directory"),
     errno.EPERM: ("the operation is not permitted", "check the directory's permissions"),
 }
 # Faults that only writing has, so that one of them inside the block is an output's.
@@ -37,7 +38,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _BLOCK_BYTES = 2**20
 
 _SCRATCH = re.compile(r"\..+\.gdf-[^.]+")
-_PREVIOUS = "previous"
 
 
 def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwritable:
@@ -89,12 +89,14 @@ class OutputSet:
     """Files that are written together: all of them appear, in the given order, or none.
 
     Entering reserves a scratch directory beside each. Leaving without an error renames
-    them into place; leaving with one removes the scratch and touches no final name.
+    them into place; leaving with one removes the scratch and touches no final name. Those
+    in ``replaceable`` are replaced even without ``overwrite``.
 
     Raises:
         OptionError: two outputs are one file, or an output is an input.
-        OutputExists: an output exists and ``overwrite`` is False.
+        OutputExists: an output exists and may not be replaced.
         OutputUnwritable: a directory is missing or read-only, or the disk is full.
+        OutputLocked: another process is writing one of them.
     """
 
     def __init__(
@@ -103,27 +105,31 @@ class OutputSet:
         *,
         overwrite: bool = False,
         inputs: Iterable[object] = (),
+        replaceable: Collection[Path] = (),
     ) -> None:
         self._finals = [Path(path) for path in paths]
-        self._overwrite = overwrite
-        self._scratch: dict[Path, Path] = {}
+        self._replaceable = frozenset(self._finals if overwrite else replaceable)
+        self._scratch: dict[Path, ScratchDirectory] = {}
         _refuse_twins(self._finals)
         _refuse_inputs(self._finals, inputs)
         for final in self._finals:
             _check_place(final)
             with naming_faults(final):
                 _check_file(final)
-            if not overwrite and os.path.lexists(final):
-                raise OutputExists(final)
+            self._check_free(final)
+
+    def __contains__(self, path: object) -> bool:
+        """Whether ``path`` is one of the outputs."""
+        return path in self._finals
 
     def scratch(self, path: str | os.PathLike[str]) -> Path:
         """Where to write what will become ``path``: the same file name in its scratch directory."""
-        return self._scratch[Path(path)] / Path(path).name
+        return self._scratch[Path(path)].path / Path(path).name
 
     def __enter__(self) -> Self:
         try:
             for final in self._finals:
-                self._scratch[final] = _make_scratch(final)
+                self._scratch[final] = _reserve(final)
         except BaseException:
             self._remove_scratch()
             raise
@@ -151,17 +157,20 @@ class OutputSet:
         try:
             for final in self._finals:
                 with naming_faults(final):
-                    if not self._overwrite and os.path.lexists(final):
-                        raise OutputExists(final)  # it appeared while this was at work
+                    self._check_free(final)  # it may have appeared while this was at work
                     done.append(final)
-                    _keep(final, self._scratch[final] / _PREVIOUS)
+                    _keep(final, self._scratch[final].path / PREVIOUS)
                     os.replace(self.scratch(final), final)
         except BaseException:
             for final in reversed(done):
-                _put_back(final, self._scratch[final] / _PREVIOUS, self.scratch(final))
+                _put_back(final, self._scratch[final].path / PREVIOUS, self.scratch(final))
             raise
         for directory in {final.parent for final in self._finals}:
             _sync_directory(directory)
+
+    def _check_free(self, final: Path) -> None:
+        if final not in self._replaceable and os.path.lexists(final):
+            raise OutputExists(final)
 
     def _blamed(self, error: OSError) -> Path:
         named = final_name(error.filename) if isinstance(error.filename, str) else None
@@ -169,7 +178,7 @@ class OutputSet:
 
     def _remove_scratch(self) -> None:
         for directory in self._scratch.values():
-            _remove(directory)
+            directory.remove()
 
 
 class DirectoryOutput:
@@ -183,6 +192,7 @@ class DirectoryOutput:
         OutputExists: the directory holds files and ``overwrite`` is False.
         OutputUnwritable: its parent is missing or read-only, the disk is full, or the
             existing directory holds other things.
+        OutputLocked: another process is writing it.
         OptionError: it is the current directory or one above it, or holds an input.
     """
 
@@ -198,7 +208,7 @@ class DirectoryOutput:
         self._final = Path(path) if Path(path).name not in ("", "..") else absolute
         self._overwrite = overwrite
         self._holds = tuple(holds)
-        self._scratch: Path | None = None
+        self._scratch: ScratchDirectory | None = None
         if Path.cwd().is_relative_to(absolute):
             raise OptionError(f"{path}: is the current directory or above it; give a new directory")
         for source in inputs:
@@ -209,8 +219,8 @@ class DirectoryOutput:
             self._check_existing()
 
     def __enter__(self) -> Path:
-        self._scratch = _make_scratch(self._final)
-        work = self._scratch / self._final.name
+        self._scratch = _reserve(self._final)
+        work = self._scratch.path / self._final.name
         with naming_faults(self._final):
             work.mkdir()
         return work
@@ -225,11 +235,11 @@ class DirectoryOutput:
             return
         try:
             if error is None:
-                self._commit(self._scratch)
+                self._commit(self._scratch.path)
             elif _is_full(error):
                 raise unwritable(self._final, error) from error
         finally:
-            _remove(self._scratch)
+            self._scratch.remove()
 
     def _check_existing(self) -> None:
         if not os.path.lexists(self._final):
@@ -249,7 +259,7 @@ class DirectoryOutput:
                 )
 
     def _commit(self, scratch: Path) -> None:
-        work, previous = scratch / self._final.name, scratch / _PREVIOUS
+        work, previous = scratch / self._final.name, scratch / PREVIOUS
         with naming_faults(self._final):
             for file in sorted(work.rglob("*")):
                 if file.is_file():
@@ -323,19 +333,10 @@ def _check_file(final: Path) -> None:
         raise OutputUnwritable(final, "is not a regular file", "give a file name")
 
 
-def _make_scratch(final: Path) -> Path:
+def _reserve(final: Path) -> ScratchDirectory:
     # Making it is the true test of whether the directory can be written.
     with naming_faults(final):
-        made = tempfile.mkdtemp(prefix=f".{final.name}.gdf-", dir=final.parent)
-        return final.parent / Path(made).name
-
-
-def _remove(scratch: Path) -> None:
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-    except BaseException:  # a signal in mid-removal: once more, then let it end the program
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        return make_scratch(final)
 
 
 def _keep(final: Path, previous: Path) -> None:

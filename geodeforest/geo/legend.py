@@ -33,6 +33,10 @@ _OTHER_CLASSES: Colour = (191, 129, 45)
 _UNSEEN: Colour = (128, 128, 128)
 _FILL_ALPHA, _LINE_MM = 110, 0.3
 
+_VERSION, _CATEGORIES = "3.22.0", "Symbology"
+QML_START = f'<qgis version="{_VERSION}" styleCategories="{_CATEGORIES}">'.encode()
+"""How a style of ours begins. QGIS puts a document type before those that it saves itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -52,7 +56,7 @@ class Legend:
 
     def qml(self) -> str:
         """The style as QGIS 3 reads it."""
-        root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+        root = ElementTree.Element("qgis", version=_VERSION, styleCategories=_CATEGORIES)
         if len(self.entries) == 1:
             renderer = ElementTree.SubElement(root, "renderer-v2", type="RuleRenderer")
             rules = ElementTree.SubElement(renderer, "rules", key="{rules}")

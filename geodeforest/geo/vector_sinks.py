@@ -6,6 +6,7 @@ to the path they are given; what is half-written there is for the caller to disc
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from geodeforest.geo.flatgeobuf import FlatGeobufSink
 from geodeforest.geo.geojson import GeoJSONSink
 from geodeforest.geo.geoparquet import GeoParquetSink
 from geodeforest.geo.gpkg import GeoPackageSink
-from geodeforest.geo.legend import Legend
+from geodeforest.geo.legend import QML_START, Legend
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
 from geodeforest.geo.profile import pyproj_crs
 
@@ -87,6 +88,24 @@ def vector_format(path: Path) -> VectorFormat:
 def style_path(path: Path) -> Path | None:
     """Where the style of a file of polygons goes; None if it has no file of its own."""
     return path.with_suffix(".qml") if vector_format(path).style_beside else None
+
+
+def new_styles(paths: Sequence[Path]) -> list[Path]:
+    """The style files to write beside files of polygons.
+
+    A style that is there already and does not begin like ours is the user's own: it is left
+    out, and stays.
+    """
+    styles = [style for style in map(style_path, paths) if style is not None]
+    return [style for style in styles if not os.path.lexists(style) or _is_ours(style)]
+
+
+def _is_ours(style: Path) -> bool:
+    try:
+        with style.open("rb") as file:
+            return file.read(len(QML_START)) == QML_START
+    except OSError:
+        return False
 
 
 def open_vector_sink(path: Path, crs: CRS, legend: Legend) -> VectorSink:

@@ -19,7 +19,11 @@ from geodeforest.core.smooth import smooth_outlines
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.trace import Region, RegionTracer
 from geodeforest.core.vertices import GridVertices
+from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.polygons import Feature, PolygonContext, features
+
+_MARGIN = 1.05
+"""By how much the largest pixel may exceed the largest of a few."""
 
 
 class Finished(NamedTuple):
@@ -62,6 +66,7 @@ class Vectoriser:
         targets: Collection[int],
         options: VectorOptions,
         metric: PixelMetric,
+        height: int,
         *,
         not_assessed: bool = False,
     ) -> None:
@@ -70,6 +75,7 @@ class Vectoriser:
         self._vertices = GridVertices(context.width, only_nodes=exact)
         unseen = {NOT_ASSESSED} if not_assessed else set()
         self._tracer = RegionTracer(context.width, {*targets, *unseen}, self._vertices)
+        self._least_px = self._possible_from(height)
         self.tally = Tally()
 
     def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> Finished:
@@ -81,12 +87,38 @@ class Vectoriser:
         return self._finished(self._tracer.finish())
 
     def _finished(self, regions: Sequence[Region]) -> Finished:
-        shaped = self._shaped(regions)
+        hopeful = [
+            region
+            for region in regions
+            if region.pixels >= self._least_px or region.class_id == NOT_ASSESSED
+        ]
+        self.tally.dropped += len(regions) - len(hopeful)
+        shaped = self._shaped(hopeful)
         wanted = [region for region in shaped if region.class_id != NOT_ASSESSED]
         unseen = [region for region in shaped if region.class_id == NOT_ASSESSED]
         found = features(wanted, self._context)
         self._count(found, wanted)
         return Finished(found, features(unseen, replace(self._context, min_area_ha=0)))
+
+    def _possible_from(self, height: int) -> float:
+        """Pixels from which a region may reach the minimum area, however its outline moves.
+
+        Most regions of a noisy map are smaller: to outline and measure them would be for nothing.
+        """
+        context, metric, options = self._context, self._metric, self._options
+        row, col = np.meshgrid(np.linspace(0, height - 1, 5), np.linspace(0, context.width - 1, 5))
+        largest_ha = (
+            PixelAreas(context.transform, context.crs, height, context.width)
+            .hectares(row, col)
+            .max()
+            * _MARGIN
+        )
+        if not np.isfinite(largest_ha):
+            return 0
+        moves_m = metric.half_diagonal if options.simplify is None else options.simplify
+        moves = 0.0 if options.smooth else moves_m / min(metric.row, metric.col)
+        # A border of four sides a pixel, at most, each moved outwards, and the corners between.
+        return float((context.min_area_ha / largest_ha - 4 * moves**2) / (1 + 4 * moves))
 
     def _shaped(self, regions: Sequence[Region]) -> list[Region]:
         if self._options.smooth:

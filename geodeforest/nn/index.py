@@ -121,6 +121,27 @@ class RecordIndex:
         """Number of records in all shards."""
         return sum(shard.records for shard in self.shards)
 
+    @property
+    def unfit(self) -> tuple[str, str] | None:
+        """Why no model can come of the set, and what to do; None if one can."""
+        classes = self.format.classes
+        names = ", ".join(c.name for c in classes)
+        if len(classes) < 2 or sum(c.role == "deforestation" for c in classes) != 1:
+            why = f"the classes are {names}; a model needs deforestation and what it is told from"
+            return why, "label both"
+        if len(classes) - len(self._absent()) < 2:
+            return f"of {names} only one has a pixel", "label the others too"
+        return None
+
+    @property
+    def gap(self) -> str | None:
+        """What a model of the set will not learn, though it can be trained."""
+        absent = ", ".join(self._absent())
+        return f"no pixel is {absent}, so the model will not learn what it is" if absent else None
+
+    def _absent(self) -> list[str]:
+        return [c.name for c in self.format.classes if not self.tally.class_pixels.get(c.id)]
+
     def fits(self, other: RecordIndex) -> bool:
         """Whether a network can be trained on both sets at once."""
         mine, theirs = ((i.format, i.facts.scale, i.facts.scene_inputs) for i in (self, other))

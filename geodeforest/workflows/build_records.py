@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ from geodeforest.core.levels import sample_valid, scene_levels
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Progress
 from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
-from geodeforest.errors import LabelMismatch, OptionError, RecordError
+from geodeforest.errors import GeodeforestWarning, LabelMismatch, OptionError, RecordError
 from geodeforest.geo.bands import SPECTRAL, Band, canonical
 from geodeforest.geo.labels import IGNORED, LabelRule, Labels, open_labels
 from geodeforest.geo.profile import SceneProfile, shifted
@@ -163,7 +164,16 @@ def build_records(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-        return writer.commit(facts)
+        index = writer.commit(facts)
+    _warn_of_gaps(directory, index)
+    return index
+
+
+def _warn_of_gaps(directory: Path, index: RecordIndex) -> None:
+    """Say what training will refuse or miss, while the labels are still at hand."""
+    why = index.gap if index.unfit is None else "; ".join(index.unfit)
+    if why is not None:
+        warnings.warn(f"{directory}: {why}", GeodeforestWarning, stacklevel=3)
 
 
 def class_id(name: str, classes: Sequence[ClassDef] = CLASSES) -> int:

@@ -20,7 +20,7 @@ from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import Legend, class_legend, confidence_legend
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.scene import Raster, Source, block_cache
-from geodeforest.geo.vector_sinks import style_path, vector_format
+from geodeforest.geo.vector_sinks import new_styles, vector_format
 from geodeforest.geo.vectorise import Tally
 from geodeforest.workflows.scan_report import NO_BASELINE
 from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
@@ -117,10 +117,10 @@ def polygonize_to(
         vector_format(path)
     with ExitStack() as stack:
         opened = stack.enter_context(open_class_map(class_map, scores))
-        styles = [style for style in map(style_path, paths) if style is not None]
+        styles = new_styles(paths)
         inputs = [some.profile.path for some in (opened.scene, opened.scores) if some is not None]
         outputs = stack.enter_context(
-            OutputSet([*paths, *styles], overwrite=overwrite, inputs=inputs)
+            OutputSet([*paths, *styles], overwrite=overwrite, inputs=inputs, replaceable=styles)
         )
         stack.enter_context(block_cache(opened.cache_bytes))
         targets = opened.targets(only)
@@ -128,7 +128,7 @@ def polygonize_to(
         context = _context(opened, options)
         work = VectorWork(context, targets, options, opened.profile.height, files)
         _feed(work, opened, progress)
-    return _report(opened, work, paths, time.perf_counter() - started)
+    return _report(opened, work, [*paths, *styles], time.perf_counter() - started)
 
 
 def _feed(work: VectorWork, opened: ClassMap, progress: Progress | None) -> None:

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ from geodeforest.errors import (
     BudgetExceeded,
     GsdMismatch,
     NothingAssessed,
+    OptionError,
     SceneUnreadable,
     UnlikelyNumbers,
 )
@@ -46,9 +46,8 @@ from geodeforest.workflows.scan_report import (
     NO_BASELINE,
     ClassArea,
     ScanReport,
-    Scratch,
 )
-from geodeforest.workflows.scan_targets import PathLike, Targets
+from geodeforest.workflows.scan_targets import PathLike, Targets, chosen_targets
 from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
 
 Engine = Literal["onnx", "tensorflow"]
@@ -108,18 +107,15 @@ def scan(
         progress: called with the chips done and their total.
 
     Raises:
+        OptionError: an argument is out of range or of a wrong type.
         SceneError: the scene is missing, unreadable or does not fit the model.
         ModelError: the model is refused.
         OutputError: an output exists or cannot be written.
         BudgetExceeded: the plan needs more than ``memory``.
     """
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(model, engine)
-    if isinstance(bands, str):
-        bands = bands.split(",")
     options = ScanOptions(
-        bands=None if bands is None else tuple(str(band).strip() for band in bands),
-        scale=None if scale is None else BandScale(*scale),
+        bands=_bands(bands),
+        scale=_band_scale(scale),
         threshold=threshold,
         min_area=min_area,
         simplify=simplify,
@@ -130,16 +126,25 @@ def scan(
         threads=threads,
         memory=memory,
     )
-    scratch = Scratch() if True in (classes, scores) else None
-    targets = Targets(
-        polygons=_paths(output),
-        classes=_raster_path(classes, scratch, "classes.tif"),
-        scores=_raster_path(scores, scratch, "scores.tif"),
-        report=None if report is None else Path(report),
-        overwrite=overwrite,
-        keep=True,
-    )
-    return scan_to(scene, targets, options, model, progress, scratch=scratch)
+    targets = chosen_targets(output, classes, scores, report, overwrite=overwrite)
+    if model is None or isinstance(model, str | os.PathLike):
+        model = load_model(model, engine)
+    if not hasattr(model, "spec"):
+        raise OptionError(f"model: {model!r} is not a name, a directory or a loaded model")
+    return scan_to(scene, targets, options, model, progress)
+
+
+def check_scenes(scenes: Iterable[Source], options: ScanOptions, spec: ModelSpec) -> None:
+    """Refuse, before any work, scenes that cannot be scanned. Reads headers, not pixels.
+
+    Raises:
+        SceneError: a scene is missing, unreadable or does not fit the model.
+        BudgetExceeded: a plan needs more memory than allowed.
+    """
+    for scene in scenes:
+        with open_scene(scene, bands=options.bands, wanted=spec.bands) as opened:
+            _scale(opened, spec, options)
+            _plan(opened, spec, options)
 
 
 def scan_to(
@@ -148,8 +153,6 @@ def scan_to(
     options: ScanOptions,
     predictor: Predictor,
     progress: Progress | None = None,
-    *,
-    scratch: Scratch | None = None,
 ) -> ScanReport:
     """Scan with a loaded model into ``targets``; what ``scan`` and the command line share."""
     started = time.perf_counter()
@@ -158,10 +161,7 @@ def scan_to(
         opened = stack.enter_context(open_scene(scene, bands=options.bands, wanted=spec.bands))
         scale = _scale(opened, spec, options)
         plan = _plan(opened, spec, options)
-        inputs = [opened.profile.path]
-        outputs = stack.enter_context(
-            OutputSet(targets.paths(), overwrite=targets.overwrite, inputs=inputs)
-        )
+        outputs = stack.enter_context(targets.reserve([opened.profile.path]))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
         found = _doubts(opened, spec, how)
@@ -172,7 +172,7 @@ def scan_to(
         record = opening_record(
             spec, scene_facts(opened), choices(options, plan, how, scale), found
         )
-        report = work.report(record, targets, time.perf_counter() - started, frame, scratch)
+        report = work.report(record, targets, time.perf_counter() - started, frame)
         if targets.report is not None:
             write_record(outputs.scratch(targets.report), report)
     return report
@@ -253,12 +253,7 @@ class _Work:
             self.found[class_id] = (before[0] + px, before[1] + ha)
 
     def report(
-        self,
-        record: Mapping[str, Any],
-        targets: Targets,
-        seconds: float,
-        frame: Any,
-        scratch: Scratch | None,
+        self, record: Mapping[str, Any], targets: Targets, seconds: float, frame: Any
     ) -> ScanReport:
         """The finished report."""
         names = {c.id: c.name for c in self.spec.classes}
@@ -266,8 +261,6 @@ class _Work:
         seen = [
             ClassArea(i, name, *self.found.get(i, (0, 0.0))) for i, name in sorted(names.items())
         ]
-        rasters = {"classes": targets.classes, "scores": targets.scores}
-        singles = {**rasters, "report": targets.report}
         return ScanReport(
             scene=self.scene.profile.name,
             model=f"{self.spec.name} {self.spec.version}",
@@ -281,28 +274,30 @@ class _Work:
             dropped_count=self.tally.dropped,
             outline_area_change=self.tally.area_change,
             classes=seen,
-            outputs={
-                "polygons": [path.name for path in targets.polygons],
-                **{name: path.name for name, path in singles.items() if path is not None},
-            },
+            outputs=targets.names(),
             seconds=seconds,
             record=record,
             _frame=frame,
-            _rasters={name: path.absolute() for name, path in rasters.items() if path is not None},
-            _scratch=scratch,
+            _rasters={name: path.absolute() for name, path in targets.rasters().items()},
+            _scratch=targets.scratch,
         )
 
 
-def _paths(output: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
-    if isinstance(output, str | os.PathLike):
-        return (Path(output),)
-    return tuple(Path(path) for path in output)
+def _bands(asked: Sequence[int | str] | str | None) -> tuple[str, ...] | None:
+    entries = asked.split(",") if isinstance(asked, str) else asked
+    if entries is not None and not isinstance(entries, Iterable):
+        raise OptionError(f"bands: {asked!r} is not a sequence; give for example (3, 2, 1)")
+    return None if entries is None else tuple(str(entry).strip() for entry in entries)
 
 
-def _raster_path(asked: PathLike | bool, scratch: Scratch | None, name: str) -> Path | None:
-    if isinstance(asked, bool):
-        return scratch.path / name if asked and scratch is not None else None
-    return Path(asked)
+def _band_scale(asked: tuple[float, float] | None) -> BandScale | None:
+    if asked is None:
+        return None
+    try:
+        low, high = map(float, asked)
+    except (TypeError, ValueError):
+        raise OptionError(f"scale: {asked!r} is not two numbers, LOW and HIGH") from None
+    return BandScale(low, high)
 
 
 def _scale(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from geodeforest.errors import OptionError
 from geodeforest.geo.files import OutputSet
-from geodeforest.geo.vector_sinks import style_path, vector_format
+from geodeforest.geo.vector_sinks import new_styles, vector_format
+from geodeforest.workflows.scan_report import Scratch
 
 PathLike = str | os.PathLike[str]
 
@@ -20,6 +21,8 @@ PathLike = str | os.PathLike[str]
 @dataclass(frozen=True, slots=True)
 class Targets:
     """Where the results go. ``keep`` also holds the polygons in memory.
+
+    ``scratch`` is the folder of rasters that nobody named.
 
     Raises:
         OptionError: a file's extension is not that of its content.
@@ -31,6 +34,7 @@ class Targets:
     report: Path | None = None
     overwrite: bool = False
     keep: bool = False
+    scratch: Scratch | None = None
 
     def __post_init__(self) -> None:
         for path in self.polygons:
@@ -42,9 +46,62 @@ class Targets:
 
     def paths(self) -> list[Path]:
         """All files, in the order in which they appear under their names."""
-        styles = map(style_path, self.polygons)
-        single = (*styles, self.classes, self.scores, self.report)
-        return [*self.polygons, *(path for path in single if path is not None)]
+        single = (self.classes, self.scores, self.report)
+        return [*self.polygons, *self.styles(), *(path for path in single if path is not None)]
+
+    def styles(self) -> list[Path]:
+        """The style files that go with polygons; not those of the user's own."""
+        return new_styles(self.polygons)
+
+    def rasters(self) -> dict[str, Path]:
+        """Class map and score map, as far as there are any."""
+        found = {"classes": self.classes, "scores": self.scores}
+        return {name: path for name, path in found.items() if path is not None}
+
+    def names(self) -> dict[str, str | list[str]]:
+        """The outputs as the run record lists them: file names only, none of the scratch's."""
+        hidden = None if self.scratch is None else self.scratch.path
+        named = {name: p.name for name, p in self.rasters().items() if p.parent != hidden}
+        styles = [path.name for path in self.styles()]
+        return {
+            "polygons": [path.name for path in self.polygons],
+            **({"styles": styles} if styles else {}),
+            **named,
+            **({} if self.report is None else {"report": self.report.name}),
+        }
+
+    def reserve(self, inputs: Sequence[object]) -> OutputSet:
+        """The files as a set, of which a style may always be replaced."""
+        paths, styles = self.paths(), self.styles()
+        return OutputSet(paths, overwrite=self.overwrite, inputs=inputs, replaceable=styles)
+
+
+def chosen_targets(
+    output: PathLike | Sequence[PathLike],
+    classes: PathLike | bool,
+    scores: PathLike | bool,
+    report: PathLike | None,
+    *,
+    overwrite: bool,
+) -> Targets:
+    """The targets that arguments of ``scan`` name; True is a file in a scratch folder.
+
+    Raises:
+        OptionError: an argument is no path.
+    """
+    scratch = Scratch() if classes is True or scores is True else None
+    several = [output] if isinstance(output, str | os.PathLike) else output
+    if not isinstance(several, Sequence):
+        raise OptionError(f"output: {several!r} is not a path, nor several")
+    return Targets(
+        polygons=tuple(_path("output", path) for path in several),
+        classes=_raster_path("classes", classes, scratch),
+        scores=_raster_path("scores", scores, scratch),
+        report=None if report is None else _path("report", report),
+        overwrite=overwrite,
+        keep=True,
+        scratch=scratch,
+    )
 
 
 def check_outputs(scenes: Sequence[PathLike], targets: Sequence[Targets]) -> None:
@@ -55,7 +112,21 @@ def check_outputs(scenes: Sequence[PathLike], targets: Sequence[Targets]) -> Non
         OutputError: an output exists and may not be replaced, or has no place.
     """
     paths = [path for some in targets for path in some.paths()]
-    OutputSet(paths, overwrite=all(some.overwrite for some in targets), inputs=scenes)
+    styles = [path for some in targets for path in some.styles()]
+    overwrite = all(some.overwrite for some in targets)
+    OutputSet(paths, overwrite=overwrite, inputs=scenes, replaceable=styles)
+
+
+def _path(name: str, asked: object) -> Path:
+    if not isinstance(asked, str | os.PathLike):
+        raise OptionError(f"{name}: {asked!r} is not a path")
+    return Path(asked)
+
+
+def _raster_path(name: str, asked: PathLike | bool, scratch: Scratch | None) -> Path | None:
+    if isinstance(asked, bool):
+        return scratch.path / f"{name}.tif" if asked and scratch is not None else None
+    return _path(name, asked)
 
 
 def _check_extension(path: Path, kind: str, *extensions: str) -> None:

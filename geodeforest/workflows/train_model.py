@@ -146,25 +146,15 @@ def _check_records(records: RecordSet, strategy: Any) -> None:
     from geodeforest.nn.addresses import is_remote
     from geodeforest.nn.strategy import reads_elsewhere
 
-    first, classes = records.files[0], records.format.classes
+    first, index = records.files[0], records.index
     local = [file for file in records.files if not is_remote(file)]
     if local and reads_elsewhere(strategy):
         why = "lies on this machine, where a remote TPU cannot read it"
         raise RecordError(local[0], why, "put the records on gs://")
-    names = ", ".join(c.name for c in classes)
-    if len(classes) < 2 or sum(c.role == "deforestation" for c in classes) != 1:
-        why = f"the classes are {names}; a model needs deforestation and what it is told from"
-        raise RecordError(first, why, "label both")
-    pixels = records.index.tally.class_pixels
-    absent = [c.name for c in classes if not pixels.get(c.id)]
-    if len(classes) - len(absent) < 2:
-        raise RecordError(first, f"of {names} only one has a pixel", "label the others too")
-    if absent:
-        warnings.warn(
-            f"{first}: no pixel is {', '.join(absent)}, so the model will not learn what it is",
-            GeodeforestWarning,
-            stacklevel=3,
-        )
+    if index.unfit is not None:
+        raise RecordError(first, *index.unfit)
+    if index.gap is not None:
+        warnings.warn(f"{first}: {index.gap}", GeodeforestWarning, stacklevel=3)
 
 
 class _Split(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from geodeforest.core.options import VectorOptions
 from geodeforest.core.sieve import Sieve
 from geodeforest.core.simplify import PixelMetric
+from geodeforest.errors import GeodeforestWarning
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import Legend
@@ -77,6 +79,7 @@ class VectorWork:
             targets,
             options,
             metric,
+            height,
             not_assessed=any(vector_format(path).holds_not_assessed for path in files.paths),
         )
         self._stack = ExitStack()
@@ -94,8 +97,7 @@ class VectorWork:
             for path in files.paths:
                 sink = open_vector_sink(files.outputs.scratch(path), self._crs, files.legend)
                 self._sinks.append(stack.enter_context(sink))
-                if (style := style_path(path)) is not None:
-                    write_style(files.outputs.scratch(style), files.legend)
+                self._write_style(path)
             if self._merger is not None:
                 stack.enter_context(self._merger)
             if self._memory is not None:
@@ -127,6 +129,16 @@ class VectorWork:
     def frame(self) -> geopandas.GeoDataFrame | None:
         """The polygons, if they were kept."""
         return None if self._memory is None else self._memory.frame()
+
+    def _write_style(self, path: Path) -> None:
+        style, outputs = style_path(path), self._files.outputs
+        if style is None:
+            return
+        if style in outputs:
+            write_style(outputs.scratch(style), self._files.legend)
+            return
+        why = f"{style}: is a style of your own and stays; {path.name} is shown with it"
+        warnings.warn(why, GeodeforestWarning, stacklevel=5)
 
     def _write(self, finished: Finished) -> None:
         if any(finished):

@@ -26,6 +26,14 @@ from geodeforest.errors import (
 )
 
 
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """A command that was interrupted leaves the process deaf, since it is about to end."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def run(monkeypatch):
     """Runs ``geodeforest fake ARGS`` with a body of the test's own."""
@@ -117,6 +125,29 @@ def test_sigterm_unwinds_and_ends_with_143(run):
     result = run(body)
     assert (result.exit_code, unwound) == (143, [True])
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_more_interrupts_do_not_break_off_the_unwinding(run):
+    unwound = []
+
+    def body(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+            unwound.append(True)
+
+    result = run(body)
+    assert (result.exit_code, unwound) == (130, [True])
+    assert result.stderr == "geodeforest: interrupted; run the same command again\n"
+
+
+@pytest.mark.parametrize("words", [[], ["scan"], ["records", "build"], ["model", "show"]])
+def test_help_may_be_asked_for_in_short(words):
+    short, long = (CliRunner().invoke(cli.main, [*words, name]) for name in ("-h", "--help"))
+    assert short.exit_code == 0
+    assert short.output == long.output
 
 
 def test_a_warning_of_ours_is_one_line_each_time(run):

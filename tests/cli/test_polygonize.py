@@ -129,12 +129,26 @@ def test_an_existing_output_is_exit_5_and_kept_unless_overwritten(classes, tmp_p
     assert len(read(path)) == 1
 
 
-def test_an_existing_style_is_kept_too(classes, tmp_path):
+def test_a_style_of_the_users_own_stays_and_that_is_said(classes, tmp_path):
     style = tmp_path / "p.qml"
     style.write_text("mine")
-    assert "p.qml" in error_line(run(classes, "-o", tmp_path / "p.fgb", code=5))
-    assert style.read_text() == "mine"
-    assert not (tmp_path / "p.fgb").exists()
+    for more in ((), ("--overwrite",)):
+        result = run(classes, "-o", tmp_path / "p.fgb", "--json", *more)
+        assert result.stderr.count("\n") == 1
+        assert "p.qml: is a style of your own and stays" in result.stderr
+        assert json.loads(result.stdout)["outputs"] == ["p.fgb"]
+        assert style.read_text() == "mine"
+
+
+def test_a_style_of_ours_is_listed_and_replaced_with_its_polygons(classes, tmp_path):
+    style = tmp_path / "p.qml"
+    first = run(classes, "-o", tmp_path / "p.fgb", "--json")
+    assert json.loads(first.stdout)["outputs"] == ["p.fgb", "p.qml"]
+    written = style.read_text()
+    (tmp_path / "p.fgb").unlink()
+    style.write_text(written + "<!-- old -->")
+    run(classes, "-o", tmp_path / "p.fgb")
+    assert style.read_text() == written
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,22 @@ def test_build_says_what_it_wrote(pair, tmp_path):
     assert result.stdout == f"6 records in 2 shards, 0.0 MB, -> {output}\n"
 
 
+@pytest.mark.parametrize(
+    ("class_map", "says"),
+    [
+        ("1=forest,2=forest", "the classes are forest; a model needs deforestation and"),
+        ("1=forest,2=ignore,3=deforestation", "only one has a pixel; label the others too"),
+        ("1=forest,2=other,3=deforestation", "no pixel is deforestation, so the model will not"),
+    ],
+)
+def test_build_warns_of_what_training_will_miss(pair, tmp_path, class_map, says):
+    result = run("build", *pair, "-o", tmp_path / "set", "--chip", 16, "--class-map", class_map)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"geodeforest: warning: {tmp_path / 'set'}: ")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_build_prints_the_index_as_json(pair, tmp_path):
     result = run(
         "build", *pair, "-o", tmp_path / "set", "--chip", 16, "--json", "--scale", "0,100",

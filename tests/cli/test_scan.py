@@ -13,6 +13,7 @@ import rasterio
 from click.testing import CliRunner
 
 from geodeforest.cli import main
+from geodeforest.errors import SceneUnreadable
 from geodeforest.testing import ThresholdPredictor, make_scene
 
 
@@ -200,6 +201,66 @@ def test_what_the_result_means_is_said_once(scene, tmp_path):
     assert len(result.stdout.splitlines()) == 2
 
 
+def test_what_the_result_means_is_said_even_when_a_later_scene_fails(scene, tmp_path, monkeypatch):
+    from geodeforest.workflows import scan_scene
+
+    other = make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
+    real = scan_scene.scan_to
+
+    def damaged(path, *others):
+        if path == str(other):
+            raise SceneUnreadable(path, "a block cannot be read", "download it again")
+        return real(path, *others)
+
+    monkeypatch.setattr(scan_scene, "scan_to", damaged)
+    result = run(scene, other, "-o", tmp_path / "{scene}.gpkg", code=3)
+    note, error = result.stderr.splitlines()
+    assert note == "geodeforest: note: non-forest on one date, no baseline"
+    assert "other.tif: a block cannot be read" in error
+
+
+@pytest.mark.parametrize("name", ["missing.tif", "one_band.tif", "no_crs.tif", "coarse.tif"])
+def test_all_scenes_are_checked_before_the_first_is_scanned(scene, tmp_path, name):
+    bad_scenes(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert name in error_line(run(scene, tmp_path / name, "-o", tmp_path / "{scene}.gpkg", code=3))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("bands", ["foo,bar,baz", "1,2"])
+def test_bands_that_are_not_there_are_exit_2(scene, tmp_path, bands):
+    assert "--bands names" in error_line(
+        run(scene, "--bands", bands, "-o", tmp_path / "p.gpkg", code=2)
+    )
+
+
+def test_a_placeholder_that_nobody_knows_is_exit_2(scene, tmp_path):
+    line = error_line(run(scene, "-o", tmp_path / "{foo}.geojson", code=2))
+    assert "{foo} stands for nothing" in line
+
+
+def test_an_address_is_shown_as_it_was_typed(tmp_path):
+    address = "https://example.org//a/b.tif"
+    assert address in error_line(run(address, "-o", tmp_path / "p.gpkg", code=3))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this system has no /proc")
+def test_a_directory_that_takes_no_files_is_exit_5(scene):
+    line = error_line(run(scene, "-o", "/proc/x.geojson", code=5))
+    assert "/proc/x.geojson: its directory takes no new files; write to another" in line
+
+
+def test_a_style_is_listed_unless_it_is_the_users_own(scene, tmp_path):
+    path = tmp_path / "p.fgb"
+    record = json.loads(run(scene, "-o", path, "--json").stdout)
+    assert record["outputs"] == {"polygons": ["p.fgb"], "styles": ["p.qml"]}
+    (tmp_path / "p.qml").write_text("<!DOCTYPE qgis>")
+    result = run(scene, "-o", path, "--json", "--overwrite")
+    assert json.loads(result.stdout)["outputs"] == {"polygons": ["p.fgb"]}
+    assert "warning: " in result.stderr
+    assert (tmp_path / "p.qml").read_text() == "<!DOCTYPE qgis>"
+
+
 def test_an_unreadable_scene_is_the_librarys_to_refuse(scene, tmp_path, monkeypatch):
     # A file that the system says cannot be read is no wrong usage: exit 3, not click's 2.
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
@@ -255,6 +316,9 @@ def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
         time.sleep(0.3)
         sent = time.monotonic()
         scanning.send_signal(number)
+        for _ in range(20):  # as one does who has no patience
+            time.sleep(0.01)
+            scanning.send_signal(signal.SIGINT)
         _, said = scanning.communicate(timeout=60)
     assert time.monotonic() - sent < 10
     assert scanning.returncode == code
@@ -263,6 +327,25 @@ def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
     assert all("warning: large.tif: 96 % of the numbers" in line for line in warned)
     assert [path.name for path in out.iterdir()] == ["p.geojson"]
     assert (out / "p.geojson").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_outputs_of_a_living_scan_are_locked_and_the_litter_of_a_killed_one_is_swept(
+    large_scene, scene, tmp_path
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    files = ("-o", out / "p.geojson", "--classes", out / "c.tif")
+    with subprocess.Popen(command(large_scene, *files, "-q")) as scanning:
+        until = time.monotonic() + 60
+        while not list(out.glob(".c.tif.gdf-*/*.tiles.tif")) and time.monotonic() < until:
+            time.sleep(0.02)
+        line = error_line(run(scene, *files, code=75))
+        scanning.kill()
+    assert "locked by another scan" in line
+    assert list(out.glob(".*.gdf-*"))
+    run(scene, *files)
+    assert sorted(path.name for path in out.iterdir()) == ["c.tif", "p.geojson"]
 
 
 @pytest.mark.parametrize("output", ["-o", "--classes", "--scores"])

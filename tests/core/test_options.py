@@ -1,6 +1,7 @@
 """What may be chosen for a scan, and the plan that follows from it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_threads_are_lowered_until_the_plan_fits():
     assert four.within(four.bytes) == four
     lower = four.within(four.bytes - 1)
     assert (lower.threads, lower.grid) == (3, four.grid)
-    assert four.within(four.bytes - four.network_bytes - 1).threads == 2
+    assert four.within(four.bytes - (four.bytes - replace(four, threads=3).bytes) - 1).threads == 2
     assert lower.bytes <= four.bytes - 1
 
 

@@ -7,9 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from geodeforest.errors import OptionError, OutputExists, OutputUnwritable, SceneUnreadable
+from geodeforest.errors import (
+    OptionError,
+    OutputExists,
+    OutputLocked,
+    OutputUnwritable,
+    SceneUnreadable,
+)
 from geodeforest.geo import files
 from geodeforest.geo.files import DirectoryOutput, OutputSet, final_name, unwritable
+from geodeforest.geo.scratch import make_scratch
 
 
 def write_all(outputs, paths, text="new"):
@@ -57,6 +64,72 @@ def fail_at(monkeypatch):
         monkeypatch.setattr(files.os, "replace", replace)
 
     return arm
+
+
+# --- scratch ----------------------------------------------------------------------------------
+
+
+def test_one_at_a_time_writes_an_output(tmp_path, paths):
+    with OutputSet(paths[:2]) as outputs:
+        with pytest.raises(OutputLocked, match=r"b\.geojson: the output is locked by another"):
+            OutputSet(paths[1:]).__enter__()
+        write_all(outputs, paths[:2])
+    assert names(tmp_path) == ["a.tif", "b.geojson"]
+    run(paths, overwrite=True)
+
+
+def test_a_directory_is_locked_too(tmp_path):
+    chips = tmp_path / "chips"
+    with DirectoryOutput(chips), pytest.raises(OutputLocked):
+        DirectoryOutput(chips).__enter__()
+
+
+def leave_behind(final, *left):
+    """What a process that was killed leaves: its scratch, and a lock that nobody holds."""
+    scratch = make_scratch(final)
+    for name in left:
+        (scratch.path / name).write_text(name)
+    scratch.lock.close()
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path, paths):
+    leave_behind(paths[0], "a.tif", "a.tif.tiles.tif")
+    with OutputSet(paths[:1]) as outputs:
+        assert names(outputs.scratch(paths[0]).parent) == [".in-use"]
+        write_all(outputs, paths[:1])
+    assert names(tmp_path) == ["a.tif"]
+
+
+def test_an_old_file_that_a_dead_process_was_about_to_replace_comes_back(tmp_path, paths):
+    leave_behind(paths[0], "previous")
+    with pytest.raises(ValueError, match="no"):
+        run(paths[:1], overwrite=True, then=failing(ValueError("no")))
+    assert names(tmp_path) == ["a.tif"]
+    assert paths[0].read_text() == "previous"
+
+
+def test_scratch_that_is_a_link_is_neither_swept_nor_used(tmp_path, paths):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+    (tmp_path / ".a.tif.gdf-scratch").symlink_to(elsewhere)
+    run(paths[:1])
+    assert paths[0].read_text() == "new"
+    assert names(elsewhere) == ["mine"]
+
+
+def test_outputs_are_written_where_there_are_no_locks(tmp_path, paths, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="locks are another module's here")
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with OutputSet(paths[:1], overwrite=True) as outputs:
+        run(paths[:1])  # in a scratch directory of its own
+        write_all(outputs, paths[:1], "newer")
+    assert names(tmp_path) == ["a.tif"]
+    assert paths[0].read_text() == "newer"
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -177,14 +250,14 @@ def test_a_directory_is_not_a_file(tmp_path):
 
 
 def test_a_directory_that_cannot_be_written_leaves_no_scratch(tmp_path, paths, monkeypatch):
-    real = files.tempfile.mkdtemp
+    real = Path.mkdir
 
-    def mkdtemp(prefix, dir):
-        if prefix.startswith(".b"):
+    def mkdir(path, *mode):
+        if path.name.startswith(".b"):
             raise OSError(errno.EROFS, "Read-only file system")
-        return real(prefix=prefix, dir=dir)
+        real(path, *mode)
 
-    monkeypatch.setattr(files.tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
     with pytest.raises(OutputUnwritable, match=r"b\.geojson: the file system is read-only"):
         OutputSet(paths).__enter__()
     assert names(tmp_path) == []
@@ -383,15 +456,15 @@ def test_a_directory_that_may_not_be_listed_is_an_error_of_the_output(tmp_path, 
 
 
 def test_a_signal_in_mid_removal_leaves_no_scratch(tmp_path, paths, monkeypatch):
-    real, calls = files.shutil.rmtree, []
+    real, calls = Path.unlink, []
 
-    def rmtree(directory, **options):
-        calls.append(directory)
+    def unlink(path, **options):
+        calls.append(path)
         if len(calls) == 1:
             raise KeyboardInterrupt
-        real(directory, **options)
+        real(path, **options)
 
-    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    monkeypatch.setattr(Path, "unlink", unlink)
     with pytest.raises(KeyboardInterrupt):
         run(paths[:1], then=failing(ValueError("no")))
     assert names(tmp_path) == []

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from geodeforest.core.options import VectorOptions
@@ -39,6 +41,7 @@ def vectorised(classes, options=None, height=None, targets=(1,), not_assessed=Fa
         targets,
         options,
         METRIC,
+        len(classes),
         not_assessed=not_assessed,
     )
     height = height or len(classes)
@@ -71,7 +74,8 @@ def test_features_do_not_depend_on_how_rows_are_fed(options, height):
     classes = random_map()
     whole, parts = (vectorised(classes, options, rows) for rows in (None, height))
     assert parts[0] == whole[0]
-    assert (parts[2].features, parts[2].outlined_px) == (whole[2].features, whole[2].outlined_px)
+    assert parts[2].features == whole[2].features
+    assert parts[2].outlined_px == pytest.approx(whole[2].outlined_px, rel=1e-12)
     assert parts[2].hectares == pytest.approx(whole[2].hectares, rel=1e-12)
     assert parts[2].features > 3
 
@@ -134,3 +138,22 @@ def test_classes_go_by_their_names_or_numbers():
     classes = np.array([[1, 2]], np.uint8)
     found, _, _ = vectorised(classes, targets=range(255))
     assert [f.class_name for f in found] == ["clearing", "2"]
+
+
+@pytest.mark.parametrize("shape", [{}, {"simplify": 0}, {"simplify": 40}, {"smooth": True}])
+@given(seed=st.integers(0, 1000), min_area=st.floats(0, 0.3))
+@settings(max_examples=25)
+def test_no_region_is_given_up_that_could_have_reached_the_minimum(shape, seed, min_area):
+    rng = np.random.default_rng(seed)
+    classes = np.kron(rng.integers(0, 2, (9, 9)), np.ones((3, 3), int)).astype(np.uint8)
+    classes ^= (rng.random(classes.shape) < 0.05).astype(np.uint8)
+    found = []
+    for given_up in (True, False):
+        worker = Vectoriser(
+            context(27, min_area), {1}, VectorOptions(min_area, **shape), METRIC, len(classes)
+        )
+        if not given_up:
+            worker._least_px = 0
+        features = worker.feed(classes).features + worker.finish().features
+        found.append(([feature.id for feature in features], worker.tally.dropped))
+    assert found[0] == found[1]

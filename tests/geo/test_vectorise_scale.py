@@ -18,7 +18,7 @@ context = PolygonContext(
     scene="s", model="m", date=None, baseline=None, class_names={}, confidence=None,
     min_area_ha=0, has_scores=False,
 )
-work = Vectoriser(context, {1}, VectorOptions(min_area=0), PixelMetric(10, 10))
+work = Vectoriser(context, {1}, VectorOptions(min_area=0), PixelMetric(10, 10), side)
 row, col = np.ogrid[:cell, :side]
 ragged = ((row - 20) ** 2 + (col % cell - 20) ** 2 < 250 + (col * 7919 % 97)).astype(np.uint8)
 ragged[:, ::9973] = 1  # clearings that run through the whole scene

@@ -82,6 +82,7 @@ def test_chips_beyond_a_small_scene_are_reflected_and_ignored(tmp_path):
     np.testing.assert_array_equal(record.image[10:, :12], image[8:2:-1])
 
 
+@pytest.mark.filterwarnings("ignore:.*a model needs deforestation")
 def test_a_scene_of_one_pixel_is_repeated(tmp_path):
     _, (record,) = build([make_pair(tmp_path, size=(1, 1))], tmp_path)
     assert (record.image == record.image[0, 0]).all()
@@ -214,6 +215,7 @@ def test_classes_are_those_of_the_class_map(tmp_path):
     assert [c.name for c in index.format.classes] == ["deforestation", "other"]
 
 
+@pytest.mark.filterwarnings("ignore:.*a model needs deforestation")
 def test_classes_without_a_map_are_those_present(tmp_path):
     scene, labels = make_pair(tmp_path)
     write(labels, values_of(labels)[0] * 2)

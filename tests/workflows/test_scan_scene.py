@@ -93,6 +93,40 @@ def test_scores_class_map_and_polygons_agree_pixel_for_pixel(tmp_path_factory, s
     assert report.polygons["pixels"].sum() == (classes == 1).sum()
 
 
+def test_a_scratch_file_is_no_output(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    report = gd.scan(scene, model=ThresholdPredictor(), classes=True, scores=tmp_path / "x.tif")
+    assert report.to_dict()["outputs"] == {"polygons": [], "scores": "x.tif"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": "a"},
+        {"min_area": "a"},
+        {"simplify": "a"},
+        {"chip": 64.0},
+        {"overlap": "a"},
+        {"threads": "a"},
+        {"memory": "a"},
+        {"classes": 5},
+        {"report": 5},
+        {"output": 5},
+        {"output": [5]},
+        {"bands": 5},
+        {"scale": 5},
+        {"scale": ("a", "b")},
+        {"model": 5},
+        {"scene": ["a.tif"]},
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused_by_name(tmp_path, wrong):
+    arguments = {"scene": tmp_path / "none.tif", "model": ThresholdPredictor(), **wrong}
+    with pytest.raises(OptionError, match=f"^{next(iter(wrong))}: ") as caught:
+        gd.scan(**arguments)
+    assert "\n" not in str(caught.value)
+
+
 def test_every_pixel_is_accounted_for(tmp_path):
     values = np.full((3, 150, 90), 50, np.uint8)
     values[:, :40] = 0
