@@ -8,7 +8,9 @@ not arrive: the command line keeps it for itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,6 +58,20 @@ def parse_scale(
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise click.BadParameter(f"{text!r}: LOW must be less than HIGH, both finite")
     return low, high
+
+
+def polygon_files(default: str) -> Callable[[Any], Any]:
+    """The option for files of polygons; ``default`` says what is written without it."""
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        type=PATH,
+        multiple=True,
+        metavar="PATH",
+        help="Polygons; the format by extension: .geojson, .gpkg, .fgb, .parquet; repeatable. "
+        f"[default: {default} here]",
+    )
 
 
 bands = click.option(

@@ -13,16 +13,7 @@ from geodeforest.cli import emit, one_line, options, progress, quiet_libraries
 
 @click.command(name="polygonize")
 @click.argument("class_map", metavar="CLASSMAP", type=options.SCENE)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=options.PATH,
-    multiple=True,
-    metavar="PATH",
-    help="Polygons; the format by extension: .geojson, .gpkg, .fgb, .parquet; repeatable. "
-    "[default: <class map>_polygons.geojson here]",
-)
+@options.polygon_files("<class map>_polygons.geojson")
 @click.option(
     "--only",
     multiple=True,

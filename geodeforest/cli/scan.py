@@ -21,16 +21,7 @@ _PLACEHOLDER = re.compile(r"\{\w*\}")
 
 @click.command(name="scan")
 @click.argument("scenes", metavar="SCENE...", type=options.SCENE, nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=options.PATH,
-    multiple=True,
-    metavar="PATH",
-    help="Polygons; the format by extension: .geojson, .gpkg, .fgb, .parquet; repeatable. "
-    "[default: <scene>_deforestation.geojson here]",
-)
+@options.polygon_files("<scene>_deforestation.geojson")
 @click.option(
     "--classes", type=options.PATH, metavar="PATH.tif", help="Class map, 255 = not assessed."
 )

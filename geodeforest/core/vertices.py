@@ -52,9 +52,9 @@ class GridVertices:
         mark = self.doubled(vertex)
         upright = mark + np.where(found.north, -self.half_stride, self.half_stride)
         across = mark + np.where(found.west, -1, 1)
-        marks = np.unique(
-            np.concatenate([self._waiting, mark, upright[~is_node], across[~is_node]])
-        )
+        marks = np.concatenate([self._waiting, mark, upright[~is_node], across[~is_node]])
+        marks.sort(kind="stable")  # a merge of runs that rise already; faster than np.unique
+        marks = marks[np.flatnonzero(np.diff(marks, prepend=-1))]
         # The next strip may have marks among those south of its first line.
         final = np.searchsorted(marks, (2 * row[-1] + 1) * self.half_stride)
         self._waiting = marks[final:]
