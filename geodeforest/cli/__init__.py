@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "chip": ("geodeforest.cli.chip", "Cut a scene into georeferenced chips."),
     "model": ("geodeforest.cli.model", "List, show and verify models."),
+    "plan": ("geodeforest.cli.plan", "Say what a scan of a scene would read, need and refuse."),
     "polygonize": ("geodeforest.cli.polygonize", "Make polygons of a class map."),
     "records": ("geodeforest.cli.records", "Build, describe and verify training records."),
     "scan": ("geodeforest.cli.scan", "Find deforestation in scenes and write it as polygons."),

@@ -170,3 +170,34 @@ debug = click.option(
     callback=_remember_debug,
     help="Show the traceback of an error.",
 )
+
+model = click.option(
+    "-m",
+    "--model",
+    metavar="NAME|DIR",
+    help="Built-in model or a model directory. [default: the built-in model]",
+)
+
+engine = click.option(
+    "--engine",
+    type=click.Choice(["onnx", "tensorflow"]),
+    default="onnx",
+    show_default=True,
+    help="What runs the model.",
+)
+
+threshold = click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="FLOAT",
+    help="Score from which a pixel is deforestation. [default: the model's]",
+)
+
+
+def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All options that decide what a scan finds and needs, in the order of its help."""
+    reading = (model, engine, bands, scale, threshold)
+    polygons = (min_area, merge_small, simplify, smooth)
+    for option in reversed((*reading, *polygons, chip, overlap, threads, memory)):
+        command = option(command)
+    return command

@@ -13,6 +13,7 @@ import click
 from geodeforest.cli import emit, one_line, options, progress, quiet_libraries, say
 
 if TYPE_CHECKING:
+    from geodeforest.core.options import ScanOptions
     from geodeforest.workflows.scan_report import ScanReport
     from geodeforest.workflows.scan_targets import Targets
 
@@ -29,36 +30,8 @@ _PLACEHOLDER = re.compile(r"\{\w*\}")
     "--scores", type=options.PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
 )
 @click.option("--report", type=options.PATH, metavar="PATH.json", help="Run record.")
-@click.option(
-    "-m",
-    "--model",
-    metavar="NAME|DIR",
-    help="Built-in model or a model directory. [default: the built-in model]",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["onnx", "tensorflow"]),
-    default="onnx",
-    show_default=True,
-    help="What runs the model.",
-)
-@options.bands
-@options.scale
-@click.option(
-    "--threshold",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    metavar="FLOAT",
-    help="Score from which a pixel is deforestation. [default: the model's]",
-)
-@options.min_area
-@options.merge_small
-@options.simplify
-@options.smooth
-@options.chip
-@options.overlap
+@options.scan_choices
 @options.overwrite
-@options.threads
-@options.memory
 @options.quiet
 @options.progress
 @options.json
@@ -76,8 +49,6 @@ def command(
     With several scenes every output path must contain {scene}, which stands for the
     scene's file name without its ending.
     """
-    from geodeforest.core.options import ScanOptions
-    from geodeforest.core.pixels import BandScale
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
     from geodeforest.workflows.scan_scene import check_scenes, scan_to
@@ -85,8 +56,7 @@ def command(
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
     files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
-    scale = chosen.pop("scale")
-    settings = ScanOptions(scale=None if scale is None else BandScale(*scale), **chosen)
+    settings = scan_options(chosen)
     pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     targets = _targets(scenes, pattern)
     check_outputs(scenes, targets)
@@ -106,6 +76,15 @@ def command(
     finally:
         if written and not quiet:
             say(f"note: {NO_BASELINE}")
+
+
+def scan_options(chosen: dict[str, Any]) -> ScanOptions:
+    """The values of the options of ``scan_choices``, but for the model and its engine."""
+    from geodeforest.core.options import ScanOptions
+    from geodeforest.core.pixels import BandScale
+
+    scale = chosen.pop("scale")
+    return ScanOptions(scale=None if scale is None else BandScale(*scale), **chosen)
 
 
 def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:

@@ -143,8 +143,8 @@ def check_scenes(scenes: Iterable[Source], options: ScanOptions, spec: ModelSpec
     """
     for scene in scenes:
         with open_scene(scene, bands=options.bands, wanted=spec.bands) as opened:
-            _scale(opened, spec, options)
-            _plan(opened, spec, options)
+            scale_of(opened, spec, options)
+            plan_of(opened, spec, options)
 
 
 def scan_to(
@@ -159,8 +159,8 @@ def scan_to(
     spec = predictor.spec
     with ExitStack() as stack:
         opened = stack.enter_context(open_scene(scene, bands=options.bands, wanted=spec.bands))
-        scale = _scale(opened, spec, options)
-        plan = _plan(opened, spec, options)
+        scale = scale_of(opened, spec, options)
+        plan = plan_of(opened, spec, options)
         outputs = stack.enter_context(targets.reserve([opened.profile.path]))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
@@ -300,7 +300,12 @@ def _band_scale(asked: tuple[float, float] | None) -> BandScale | None:
     return BandScale(low, high)
 
 
-def _scale(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:
+def scale_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:
+    """The stored numbers that become the model's 0 and 1.
+
+    Raises:
+        SceneUnreadable: the model knows none for the scene's data type.
+    """
     profile = scene.profile
     if options.scale is not None:
         return options.scale
@@ -313,7 +318,13 @@ def _scale(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:
     return spec.scale[profile.dtype]
 
 
-def _plan(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
+def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
+    """Chips, threads and memory of a scan.
+
+    Raises:
+        GsdMismatch: the scene's pixels are not of the model's size.
+        BudgetExceeded: it needs more memory than allowed.
+    """
     profile = scene.profile
     if spec.gsd_m is not None and profile.gsd_m is not None:
         ratio = profile.gsd_m / spec.gsd_m

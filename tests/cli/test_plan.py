@@ -1,0 +1,112 @@
+"""``geodeforest plan``: what a scan would do, said before it does it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from geodeforest.cli import main
+from geodeforest.testing import make_scene
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Three bands of reflectance x 10,000, dark with a bright square."""
+    values = np.full((3, 60, 90), 600, np.uint16)
+    values[:, 10:30, 20:60] = np.array([2000, 1500, 1300])[:, np.newaxis, np.newaxis]
+    return make_scene(tmp_path / "scene.tif", values)
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, ["plan", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def planned(*arguments, code=0):
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def test_it_says_what_a_scan_would_read_and_need(scene, tmp_path):
+    plan = planned(scene)
+    assert (plan["scene"]["height"], plan["scene"]["width"]) == (60, 90)
+    assert plan["scene"]["gsd_m"] == pytest.approx(10, rel=1e-2)
+    assert [(b["model"], b["index"]) for b in plan["bands"]] == [
+        ("red", 1),
+        ("green", 2),
+        ("blue", 3),
+    ]
+    assert plan["chips"] == 1
+    assert plan["memory_mb"] > 100
+    assert plan["seconds"] >= 0
+    assert plan["options"]["scale"] == [0, 3558]
+    assert (plan["warnings"], plan["refusals"]) == ([], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_people_get_the_same_in_lines(scene):
+    lines = run(scene).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "scene",
+        "crs",
+        "bands",
+        "nodata",
+        "scale",
+        "needs",
+    ]
+    assert "red is band 1, green is band 2, blue is band 3" in lines[2]
+    assert "under a second for 1 chip on 1 thread" in lines[5]
+
+
+def test_it_takes_the_options_of_a_scan(scene):
+    plan = planned(scene, "--bands", "3,2,1", "--scale", "0,5000", "--chip", "32", "--overlap", "8")
+    assert [b["index"] for b in plan["bands"]] == [3, 2, 1]
+    assert plan["options"]["scale"] == [0, 5000]
+    assert plan["chips"] == 12
+
+
+def test_odd_numbers_are_a_warning(tmp_path):
+    values = np.random.default_rng(0).integers(20, 200, (3, 60, 90)).astype(np.uint16)
+    scene = make_scene(tmp_path / "scene.tif", values)
+    assert "pass --scale 0,255" in planned(scene)["warnings"][0]
+    assert "geodeforest: warning: scene.tif: " in run(scene).stderr
+    assert planned(scene, "--scale", "0,255")["warnings"] == []
+
+
+def test_every_refusal_is_said_at_once_and_ends_with_the_code_of_the_first(tmp_path):
+    values = np.full((3, 60, 90), 600, np.int32)
+    scene = make_scene(tmp_path / "scene.tif", values, gsd_m=30)
+    plan = planned(scene, "--memory", "50", code=3)
+    assert len(plan["refusals"]) == 2
+    assert "no scale for int32" in plan["refusals"][0]
+    assert "30" in plan["refusals"][1]
+    assert plan["scene"]["dtype"] == "int32"
+    assert run(scene, code=3).stderr.count("geodeforest: error: ") == 2
+
+
+@pytest.mark.parametrize("name", ["missing.tif", "text.tif"])
+def test_what_cannot_be_opened_is_a_refusal(tmp_path, name):
+    (tmp_path / "text.tif").write_text("no raster")
+    plan = planned(tmp_path / name, code=3)
+    assert len(plan["refusals"]) == 1
+    assert name in plan["refusals"][0]
+
+
+def test_a_plan_over_the_memory_is_refused_with_8(scene):
+    assert "memory" in planned(scene, "--memory", "50", code=8)["refusals"][0]
+
+
+def test_a_scene_without_an_observed_pixel_is_a_warning(tmp_path):
+    scene = make_scene(tmp_path / "scene.tif", np.zeros((3, 20, 20), np.uint16), nodata=0)
+    plan = planned(scene)
+    assert "no pixel was observed" in plan["warnings"][0]
+    assert plan["bands"][0]["nodata"] == 0
+
+
+def test_help_names_the_options_of_scan_but_no_output():
+    text = run("--help").stdout
+    assert all(name in text for name in ("--bands", "--scale", "--simplify", "--memory"))
+    assert not any(name in text for name in ("--output", "--classes", "--overwrite"))
