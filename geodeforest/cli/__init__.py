@@ -14,7 +14,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from types import FrameType
@@ -121,17 +121,16 @@ def quiet_libraries() -> Iterator[None]:
         yield
         return
     kept, nowhere, ours = os.dup(2), os.open(os.devnull, os.O_WRONLY), sys.stderr
-    if ours is sys.__stderr__ and ours is not None:  # a test's own is no descriptor
-        ours.flush()
-        sys.stderr = open(os.dup(2), "w", 1, ours.encoding, ours.errors)  # noqa: SIM115
-    try:
+    with ExitStack() as stack:
+        stack.callback(os.close, nowhere)
+        stack.callback(os.close, kept)
+        if ours is sys.__stderr__ and ours is not None:  # a test's own is no descriptor
+            ours.flush()
+            sys.stderr = stack.enter_context(open(os.dup(2), "w", 1, ours.encoding, ours.errors))
+            stack.callback(setattr, sys, "stderr", ours)
+        stack.callback(os.dup2, kept, 2)
         os.dup2(nowhere, 2)
         yield
-    finally:
-        os.dup2(kept, 2)
-        sys.stderr = ours
-        os.close(kept)
-        os.close(nowhere)
 
 
 class CommandLine(click.Group):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from geodeforest.core.options import ScanOptions, ScanPlan
+from geodeforest.core.options import CACHE_BYTES, ScanOptions, ScanPlan
 from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor
 from geodeforest.errors import GeodeforestError
@@ -69,7 +69,7 @@ def plan_scene(scene: Source, options: ScanOptions, predictor: Predictor) -> Pla
             plan = plan_of(opened, spec, options)
             report.facts |= _needs(opened, plan, predictor)
         if scale is not None:
-            with report.refusing(), block_cache(opened.profile.width * 2**12):
+            with report.refusing(), block_cache(CACHE_BYTES):
                 how = radiometry(opened, spec, scale)
                 report.warnings += _warnings(opened, how, predictor)
         if scale is not None and plan is not None:

@@ -125,3 +125,41 @@ def test_a_chip_may_get_its_own_level():
     levels = {tuple(augment(chip, how, seed).level.numpy().tolist()) for seed in SEEDS}
     own = np.concatenate([image[0, 0], image[4, 0]])  # the least pixel and the middle one
     assert levels == {tuple(chip.level.numpy().tolist()), tuple(own.tolist())}
+
+
+def half_cleared(brighter):
+    """A chip of forest in the west and cleared land in the east, so much brighter."""
+    labels = np.repeat([[0, 1]], 16, axis=0).repeat(16, axis=1).astype(np.uint8)
+    image = np.random.default_rng(2).uniform(0.1, 0.12, (16, 32, 2)).astype(np.float32)
+    image[labels == 1] += brighter
+    return Example(tf.constant(image), tf.constant(labels), tf.constant([0.1, 0.1]))
+
+
+def test_a_chip_may_become_bare_in_the_colours_of_its_cleared_part():
+    chip = half_cleared(0.3)
+    bare = augment(
+        chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1, 0.05)), SEEDS[0]
+    )
+    assert np.unique(bare.labels).tolist() == [1]
+    assert bare.image.numpy().min() > 0.39
+    assert np.array_equal(bare.image[:, 16:], chip.image[:, 16:])
+    assert (bare.level.numpy() > 0.39).all()
+
+
+@pytest.mark.parametrize("brighter", [0.0, 0.04])
+def test_land_that_is_hardly_brighter_than_forest_paints_nothing(brighter):
+    chip = half_cleared(brighter)
+    same = augment(
+        chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1, 0.05)), SEEDS[0]
+    )
+    assert np.array_equal(same.image, chip.image)
+    assert np.array_equal(same.labels, chip.labels)
+
+
+def test_a_chip_with_hardly_any_cleared_land_is_not_painted():
+    chip = half_cleared(0.3)
+    labels = np.zeros((16, 32), np.uint8)
+    labels[0, 20:25] = 1
+    chip = chip._replace(labels=tf.constant(labels))
+    same = augment(chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1)), SEEDS[0])
+    assert np.array_equal(same.image, chip.image)
