@@ -16,6 +16,7 @@ from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
+from geodeforest.core.reflectance import Product
 from geodeforest.core.simplify import PixelMetric
 
 _WGS84 = pyproj.Geod(ellps="WGS84")
@@ -43,7 +44,7 @@ class SceneProfile:
     ``bands`` names the selected bands in reading order. ``transform`` takes (col, row)
     pixel corners to CRS coordinates. ``gsd_m`` is None where the grid cannot be placed on
     Earth. ``date`` is the image's ISO 8601 date. ``block`` is (rows, cols) of the
-    file's own blocks.
+    file's own blocks. ``product`` is what a known product's metadata say.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SceneProfile:
     gsd_m: float | None
     date: str | None
     block: tuple[int, int]
+    product: Product | None = None
 
     @property
     def rotated(self) -> bool:
