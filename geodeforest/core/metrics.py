@@ -40,28 +40,28 @@ class Confusion:
     @property
     def accuracy(self) -> float:
         """Share of pixels whose class is right; NaN where nothing was counted."""
-        return float(_ratio(np.trace(self.counts), self.counts.sum()))
+        return float(ratio(np.trace(self.counts), self.counts.sum()))
 
     @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union per class; NaN for a class neither true nor predicted."""
         hit = np.diag(self.counts)
-        return _ratio(hit, self.counts.sum(axis=0) + self.counts.sum(axis=1) - hit)
+        return ratio(hit, self.counts.sum(axis=0) + self.counts.sum(axis=1) - hit)
 
     @property
     def f1(self) -> NDArray[np.float64]:
         """Harmonic mean of precision and recall per class; NaN like ``iou``."""
-        return _ratio(2 * np.diag(self.counts), self.counts.sum(axis=0) + self.counts.sum(axis=1))
+        return ratio(2 * np.diag(self.counts), self.counts.sum(axis=0) + self.counts.sum(axis=1))
 
     @property
     def precision(self) -> NDArray[np.float64]:
         """Share of the pixels predicted as a class that are of it."""
-        return _ratio(np.diag(self.counts), self.counts.sum(axis=0))
+        return ratio(np.diag(self.counts), self.counts.sum(axis=0))
 
     @property
     def recall(self) -> NDArray[np.float64]:
         """Share of the pixels of a class that are predicted as it."""
-        return _ratio(np.diag(self.counts), self.counts.sum(axis=1))
+        return ratio(np.diag(self.counts), self.counts.sum(axis=1))
 
     @property
     def mean_iou(self) -> float:
@@ -70,7 +70,7 @@ class Confusion:
         return float(known.mean()) if known.size else float("nan")
 
 
-def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+def ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
     """Their quotient, NaN where ``whole`` is zero."""
     counts = np.asarray(whole, np.float64)
     ratio = np.full(counts.shape, np.nan)

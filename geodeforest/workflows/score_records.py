@@ -1,0 +1,129 @@
+"""A model's scores on training records, counted by group against the truth.
+
+The model sees each record whole, as in validation, and its scores decide as in a scan.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodeforest.core.calibration import ScoreHistogram
+from geodeforest.core.decide import decide, stitched_planes, threshold_step
+from geodeforest.core.metrics import Confusion
+from geodeforest.core.pixels import pad_reflect
+from geodeforest.core.ports import Predictor
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.errors import OptionError, RecordError
+from geodeforest.workflows.extras import need_training
+
+if TYPE_CHECKING:
+    from geodeforest.nn.index import RecordIndex
+    from geodeforest.nn.records import Paths, Record
+
+Scores: TypeAlias = NDArray[np.float32]
+"""Scores of a record: (rows, cols, classes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScores:
+    """What was counted in one group: classes by truth, and scores by truth."""
+
+    confusion: Confusion
+    histogram: ScoreHistogram
+
+    def __add__(self, other: GroupScores) -> GroupScores:
+        return GroupScores(self.confusion + other.confusion, self.histogram + other.histogram)
+
+
+def score_records(
+    model: Predictor, records: Paths, groups: Collection[str] | None = None
+) -> dict[str, GroupScores]:
+    """Run a model over records and count what it finds, by group; all groups by default.
+
+    For a fold of a cross-validation: the model trained without ``groups``, and the groups.
+
+    Raises:
+        MissingExtra: TensorFlow is not installed.
+        OptionError: a group that the records do not have.
+        RecordError: the records are refused, or do not fit the model.
+    """
+    need_training("reading training records")
+    counted: dict[str, GroupScores] = {}
+    for record, scores in scored(model, records, groups):
+        found = _counted(record, scores, model.spec)
+        before = counted.get(record.group)
+        counted[record.group] = found if before is None else before + found
+    return dict(sorted(counted.items()))
+
+
+def scored(
+    model: Predictor, records: Paths, groups: Collection[str] | None = None
+) -> Iterator[tuple[Record, Scores]]:
+    """Each record of the groups with its scores, one at a time.
+
+    Raises:
+        OptionError: a group that the records do not have.
+        RecordError: the records are refused, or do not fit the model.
+    """
+    from geodeforest.nn.records import index_of, read_records
+
+    index, spec = index_of(records), model.spec
+    if unknown := sorted(set(groups or ()) - set(index.tally.groups)):
+        have = ", ".join(sorted(index.tally.groups))
+        raise OptionError(f"the records have no group {unknown[0]!r}; groups: {have}")
+    _check_fit(index, spec, records)
+    for record in read_records(records):
+        if groups is None or record.group in groups:
+            yield record, _scores(model, record, index)
+
+
+def class_indexes(labels: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.uint8]:
+    """Class ids as indexes of the model's classes; 255 stays, ids it has not become it."""
+    table = np.full(256, NOT_ASSESSED, np.uint8)
+    table[[c.id for c in spec.classes]] = np.arange(len(spec.classes))
+    return table[labels]
+
+
+def _check_fit(index: RecordIndex, spec: ModelSpec, records: Paths) -> None:
+    form, facts = index.format, index.facts
+    wanted = (spec.bands, spec.scene_inputs)
+    if (form.bands, facts.scene_inputs) != wanted:
+        have = f"bands {', '.join(form.bands)} and {len(facts.scene_inputs)} scene inputs"
+        want = f"{', '.join(spec.bands)} and {len(spec.scene_inputs)}"
+        raise RecordError(
+            _first(records), f"holds {have}, and the model takes {want}", "choose what fits"
+        )
+    known = {c.id for c in spec.classes}
+    if strange := [c.name for c in form.classes if c.id not in known]:
+        why = f"holds the class {strange[0]}, which the model does not know"
+        raise RecordError(_first(records), why, "build records with the model's classes")
+
+
+def _first(records: Paths) -> str:
+    return str(records) if isinstance(records, str | os.PathLike) else str(records[0])
+
+
+def _scores(model: Predictor, record: Record, index: RecordIndex) -> Scores:
+    """Scores of a record; a side that does not suit the network is grown by reflection."""
+    rows, cols, multiple = *record.labels.shape, model.spec.multiple
+    image = index.facts.scale(record.image)
+    image = pad_reflect(image, -(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
+    level = record.scene_level[np.newaxis] if model.spec.scene_inputs else None
+    return model.predict(image[np.newaxis], level)[0, :rows, :cols]
+
+
+def _counted(record: Record, scores: Scores, spec: ModelSpec) -> GroupScores:
+    planes = scores[..., list(stitched_planes(spec))].transpose(2, 0, 1)
+    found, _ = decide(planes, record.valid, spec, threshold_step(spec.threshold))
+    truth = np.where(record.valid, class_indexes(record.labels, spec), NOT_ASSESSED)
+    known = truth != NOT_ASSESSED
+    return GroupScores(
+        Confusion.of(truth, class_indexes(found, spec), len(spec.classes)),
+        ScoreHistogram.of(truth[known] == spec.deforestation, planes[0][known]),
+    )
