@@ -7,11 +7,11 @@ The only place that knows rasterio's column-first windows and GDAL's many ways t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import rasterio
@@ -24,11 +24,14 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from geodeforest.core.grid import Window
+from geodeforest.core.options import Stored
 from geodeforest.core.pixels import Pixels
-from geodeforest.errors import NotGeoreferenced, OptionError, SceneUnreadable
+from geodeforest.core.ports import SceneSource
+from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import Band, refuse_palette, select_bands
+from geodeforest.geo.georeference import LocatedBy, check_georeference, scene_gsd
 from geodeforest.geo.opening import GDAL_ERRORS, cause, open_raster
-from geodeforest.geo.profile import SceneProfile, ground_sample_distance, image_date
+from geodeforest.geo.profile import SceneProfile, image_date
 
 _ARRAY_NAME = "array"
 
@@ -69,6 +72,30 @@ class Raster:
         object.__setattr__(self, "transform", Affine(*tuple(self.transform)[:6]))
 
 
+class Scene(SceneSource, Protocol):
+    """An open scene: a ``SceneSource`` that knows where it lies and which bands it reads."""
+
+    @property
+    def profile(self) -> SceneProfile:
+        """What is known of it beside its pixels."""
+        ...
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands it reads, in reading order."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What its file says in words."""
+        ...
+
+    @property
+    def stored(self) -> Stored:
+        """Its sizes, and what reading it takes."""
+        ...
+
+
 class RasterScene:
     """A scene in a raster dataset. One thread at a time may read it."""
 
@@ -90,6 +117,11 @@ class RasterScene:
     def width(self) -> int:
         """Columns of the scene."""
         return self.profile.width
+
+    @property
+    def stored(self) -> Stored:
+        """Its sizes, and what reading it takes."""
+        return _stored(self.profile)
 
     def read(self, window: Window) -> Pixels:
         """The stored pixels of a window that lies inside the scene.
@@ -134,7 +166,7 @@ class ArrayScene:
             crs=raster.crs,
             dtype=np.dtype(raster.array.dtype).name,
             bands=tuple(band.name for band in bands),
-            gsd_m=_gsd(raster.transform, raster.crs, height, width),
+            gsd_m=scene_gsd(raster.transform, raster.crs, height, width),
             date=None,
             block=(1, width),  # any rows can be read without others
         )
@@ -149,6 +181,11 @@ class ArrayScene:
         """Columns of the scene."""
         return self.profile.width
 
+    @property
+    def stored(self) -> Stored:
+        """Its sizes, and what reading it takes."""
+        return _stored(self.profile)
+
     def read(self, window: Window) -> Pixels:
         """The stored pixels of a window that lies inside the scene."""
         _check_inside(window, self.profile)
@@ -159,9 +196,6 @@ class ArrayScene:
             valid &= np.asarray(self._raster.valid[window.rows, window.cols], bool)
         return Pixels(values, valid)
 
-
-Scene = RasterScene | ArrayScene
-"""An open scene: a ``SceneSource`` with a ``profile`` and the ``bands`` it reads."""
 
 Source: TypeAlias = str | os.PathLike[str] | Raster | Any
 """What can be opened as a scene: also open rasterio datasets and rioxarray DataArrays."""
@@ -324,21 +358,15 @@ def _dataset_profile(dataset: Any, bands: tuple[Band, ...], path: str) -> SceneP
         crs=dataset.crs,
         dtype=dataset.dtypes[bands[0].index - 1],
         bands=tuple(band.name for band in bands),
-        gsd_m=_gsd(dataset.transform, dataset.crs, dataset.height, dataset.width),
+        gsd_m=scene_gsd(dataset.transform, dataset.crs, dataset.height, dataset.width),
         date=image_date((dataset.tags(), dataset.tags(ns="IMAGERY"))),
         block=(rows, cols),
     )
 
 
-def _gsd(transform: Affine, crs: CRS | None, height: int, width: int) -> float | None:
-    if crs is None or _is_default(transform):
-        return None
-    return ground_sample_distance(transform, crs, height, width)
-
-
-def _is_default(transform: Affine) -> bool:
-    # What GDAL and others give a raster without a geotransform: pixel numbers.
-    return tuple(transform)[:6] in {(1, 0, 0, 0, 1, 0), (1, 0, 0, 0, -1, 0)}
+def _stored(profile: SceneProfile) -> Stored:
+    pixel_bytes = len(profile.bands) * np.dtype(profile.dtype).itemsize
+    return Stored(profile.height, profile.width, pixel_bytes, profile.block[0])
 
 
 def _check_inside(window: Window, profile: SceneProfile) -> None:
@@ -356,23 +384,7 @@ def _refuse_complex(profile: SceneProfile) -> None:
 
 
 def _check_georeference(profile: SceneProfile, opened: Any) -> None:
-    missing = None
-    remedy = 'write it into the file, for example with rio edit-info FILE --transform "[...]"'
-    if _is_default(profile.transform):
-        missing = "geotransform"
-        if not isinstance(opened, Raster) and opened.gcps[0]:
-            missing += " (only ground control points)"
-            remedy = "warp it first, for example with rio warp FILE OUT.tif --dst-crs EPSG:n"
-        elif not isinstance(opened, Raster) and opened.rpcs is not None:
-            missing += " (only rational polynomials)"
-            remedy = "orthorectify it first, for example with GDAL's gdalwarp -rpc"
-    elif profile.transform.is_degenerate:
-        missing = "usable geotransform (its pixels have no area)"
-    elif profile.crs is None:
-        missing = "CRS"
-        remedy = "write it into the file, for example with rio edit-info FILE --crs EPSG:n"
-    elif profile.gsd_m is None:
-        missing = "CRS that can be placed on Earth"
-        remedy = "warp it first, for example with rio warp FILE OUT.tif --dst-crs EPSG:n"
-    if missing is not None:
-        raise NotGeoreferenced(profile.path, missing, remedy)
+    located_by: LocatedBy = None
+    if not isinstance(opened, Raster):
+        located_by = "points" if opened.gcps[0] else "polynomials" if opened.rpcs else None
+    check_georeference(profile, located_by)

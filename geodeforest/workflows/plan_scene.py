@@ -14,8 +14,9 @@ from geodeforest.core.options import CACHE_BYTES, ScanOptions, ScanPlan
 from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor
 from geodeforest.errors import GeodeforestError
-from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
+from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import Radiometry, radiometry
+from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import choices, scene_facts
 from geodeforest.workflows.scan_scene import plan_of, scale_of
 
@@ -56,10 +57,8 @@ def plan_scene(scene: Source, options: ScanOptions, predictor: Predictor) -> Pla
     Raises nothing of what a scan would refuse; it stands in the report's ``refusals``.
     """
     spec, report = predictor.spec, PlanReport()
-    with (
-        report.refusing(),
-        open_scene(scene, bands=options.bands, wanted=spec.bands) as opened,
-    ):
+    with report.refusing(), open_inputs(scene, options, spec) as inputs:
+        opened = inputs.scene
         report.facts["scene"] = scene_facts(opened)
         report.facts["bands"] = _bands(opened, spec.bands)
         scale = plan = how = None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.options import ScanOptions, ScanPlan, Stored, plan_scan
+from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor, Progress
@@ -32,10 +32,11 @@ from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import confidence_legend
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
-from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
+from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.geo.vectorise import Tally
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
+from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import (
     choices,
     opening_record,
@@ -142,9 +143,9 @@ def check_scenes(scenes: Iterable[Source], options: ScanOptions, spec: ModelSpec
         BudgetExceeded: a plan needs more memory than allowed.
     """
     for scene in scenes:
-        with open_scene(scene, bands=options.bands, wanted=spec.bands) as opened:
-            scale_of(opened, spec, options)
-            plan_of(opened, spec, options)
+        with open_inputs(scene, options, spec) as inputs:
+            scale_of(inputs.scene, spec, options)
+            plan_of(inputs.scene, spec, options)
 
 
 def scan_to(
@@ -158,7 +159,8 @@ def scan_to(
     started = time.perf_counter()
     spec = predictor.spec
     with ExitStack() as stack:
-        opened = stack.enter_context(open_scene(scene, bands=options.bands, wanted=spec.bands))
+        inputs = stack.enter_context(open_inputs(scene, options, spec))
+        opened = inputs.scene
         scale = scale_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
         outputs = stack.enter_context(targets.reserve([opened.profile.path]))
@@ -330,10 +332,8 @@ def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
         ratio = profile.gsd_m / spec.gsd_m
         if not 1 - GSD_TOLERANCE <= ratio <= 1 + GSD_TOLERANCE:
             raise GsdMismatch(profile.path, profile.gsd_m, spec.gsd_m)
-    pixel_bytes = len(spec.bands) * np.dtype(profile.dtype).itemsize
-    stored = Stored(profile.height, profile.width, pixel_bytes, profile.block[0])
     budget_bytes = options.memory * 2**20
-    plan = plan_scan(spec, options, stored, options.threads or _cpus())
+    plan = plan_scan(spec, options, scene.stored, options.threads or _cpus())
     if options.threads is None:  # what nobody asked for is no reason to refuse
         plan = plan.within(budget_bytes)
     if plan.bytes > budget_bytes:
