@@ -7,15 +7,15 @@ the same rows are fed again. Memory follows the number of regions, not the scene
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.arrays import Codes, Floats, Ints
+from geodeforest.core.arrays import Floats, Ints
+from geodeforest.core.run_labels import Labelled, RunLabels
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.core.strips import NE, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
+from geodeforest.core.strips import NE, SE, TARGET, roots
 
 
 class Sieve:
@@ -25,7 +25,7 @@ class Sieve:
     """
 
     def __init__(self, width: int, row_m: float, col_m: float) -> None:
-        self._labels = _Labels(width)
+        self._labels = RunLabels(width)
         self._row_m, self._col_m = row_m, col_m
         self._facts = _Facts()
 
@@ -43,7 +43,7 @@ class Sieve:
         What is joined has the class of its largest region. What was not assessed neither
         gives nor takes.
         """
-        graph = self._facts.graph(self._labels.links(), self._row_m, self._col_m)
+        graph = self._facts.graph(self._labels.regions(), self._row_m, self._col_m)
         return Relabelling(self._labels.width, graph.merged(min_area)[graph.region])
 
 
@@ -51,76 +51,14 @@ class Relabelling:
     """Rows of class ids in which small regions have their neighbours' class."""
 
     def __init__(self, width: int, class_of: NDArray[np.uint8]) -> None:
-        self._labels = _Labels(width)
+        self._labels = RunLabels(width)
         self._class_of = np.append(class_of, np.uint8(NOT_ASSESSED))  # label -1 is no region
 
     def feed(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The next rows, cut just as they were when they were fed first."""
-        parts = [
-            np.repeat(self._class_of[some.label], np.diff(some.strip.start))
-            for some in self._labels.label(classes)
-        ]
-        stride = classes.shape[1] + 1
-        rows = [part[stride + 1 :].reshape(-1, stride)[:, :-1] for part in parts]
-        return np.concatenate(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    """A strip whose first row is known already, and the label of each run; -1 is no region."""
-
-    strip: Strip
-    stride: int
-    label: Ints
-
-
-class _Labels:
-    """Numbers connected runs of a class as rows pass; what meets later gets a link."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self._above: Codes = np.zeros((1, width), np.uint16)
-        self._above_label = np.empty(0, np.int64)  # of the regions' runs in the row above
-        self._count = 0
-        self._links: list[Ints] = []
-
-    def links(self) -> tuple[int, Ints]:
-        """How many labels there are, and pairs (2, n) of those that are one region."""
-        return self._count, np.concatenate([np.empty((2, 0), np.int64), *self._links], axis=1)
-
-    def label(self, classes: NDArray[np.uint8]) -> Iterator[_Labelled]:
-        """The next rows in strips."""
-        height = max(1, STRIP_PX // (self.width + 1))
-        for top in range(0, len(classes), height):
-            rows = classes[top : top + height]
-            codes = np.where(rows == NOT_ASSESSED, UNKNOWN, rows.astype(np.uint16) + TARGET)
-            strip = Strip.of(np.concatenate([self._above, codes]))
-            label = self._numbered(strip)
-            yield _Labelled(strip, self.width + 1, label)
-            last = strip.start[:-1] > len(codes) * (self.width + 1)
-            self._above, self._above_label = codes[-1:], label[last & (label >= 0)]
-
-    def _numbered(self, strip: Strip) -> Ints:
-        target = np.flatnonzero(strip.code >= TARGET)
-        known = target[: len(self._above_label)]
-        held, first, which = np.unique(self._above_label, return_index=True, return_inverse=True)
-        above, below = strip.around[NE], strip.around[SE]
-        meet = (strip.code[above] == strip.code[below]) & (strip.code[above] >= TARGET)
-        root = roots(
-            len(strip.code),
-            np.concatenate([above[meet], known[first][which]]),
-            np.concatenate([below[meet], known]),
+        return np.concatenate(
+            [some.pixels(self._class_of[some.label]) for some in self._labels.label(classes)]
         )
-        label = np.full(len(strip.code), np.iinfo(np.int64).max)
-        np.minimum.at(label, root[known], self._above_label)
-        fresh = np.unique(root[target])
-        fresh = fresh[label[fresh] == np.iinfo(np.int64).max]
-        label[fresh] = self._count + np.arange(len(fresh))
-        self._count += len(fresh)
-        found = np.where(strip.code >= TARGET, label[root], -1)
-        joined = np.stack([held, found[known[first]]])
-        self._links.append(joined[:, joined[0] != joined[1]])
-        return found
 
 
 class _Facts:
@@ -130,7 +68,7 @@ class _Facts:
         self._hectares, self._class_id = np.zeros(0), np.zeros(0, np.uint8)
         self._sides: list[Ints] = []
 
-    def add(self, some: _Labelled, west_of: Floats) -> None:
+    def add(self, some: Labelled, west_of: Floats) -> None:
         """Count what is new in a strip. ``west_of`` are hectares west of each column."""
         strip, label = some.strip, some.label
         known = max(len(self._hectares), int(label.max(initial=-1)) + 1)
@@ -151,11 +89,8 @@ class _Facts:
             )
         )
 
-    def graph(self, links: tuple[int, Ints], row_m: float, col_m: float) -> _Graph:
-        """The regions that labels make up, and their borders."""
-        count, (one, other) = links
-        root = roots(count, one, other)
-        _, region = np.unique(root, return_inverse=True)
+    def graph(self, region: Ints, row_m: float, col_m: float) -> _Graph:
+        """The regions that labels make up, ``region`` of each label, and their borders."""
         regions = int(region.max(initial=-1)) + 1
         hectares, class_id = np.zeros(regions), np.zeros(regions, np.uint8)
         np.add.at(hectares, region, self._hectares)

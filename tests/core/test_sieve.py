@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geodeforest.core import sieve as module
+from geodeforest.core import run_labels as module
 from geodeforest.core.sieve import Sieve
 
 maps = arrays(
