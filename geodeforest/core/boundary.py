@@ -65,7 +65,8 @@ def boundary(classes: NDArray[np.uint8], number: int) -> Bools:
     beside[:-1] |= other[1:]
     beside[:, 1:] |= other[:, :-1]
     beside[:, :-1] |= other[:, 1:]
-    return own & beside
+    edge: Bools = own & beside
+    return edge
 
 
 def dilated(mask: Bools, radius: int) -> Bools:
@@ -82,4 +83,5 @@ def dilated(mask: Bools, radius: int) -> Bools:
 def _widened(mask: Bools, reach: int) -> Bools:
     """The pixels with one of the mask's in the same row at most ``reach`` away."""
     sums = np.cumsum(np.pad(mask, ((0, 0), (reach + 1, reach))), axis=1, dtype=np.int32)
-    return sums[:, 2 * reach + 1 :] > sums[:, : -2 * reach - 1]
+    wide: Bools = sums[:, 2 * reach + 1 :] > sums[:, : -2 * reach - 1]
+    return wide

@@ -95,6 +95,16 @@ def fit_temperature(histogram: ScoreHistogram) -> float:
     return 2 / (low + high)
 
 
+def cooled(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Scores (..., classes) as they would be with logits divided by ``temperature``."""
+    if temperature == 1:
+        return scores
+    with np.errstate(divide="ignore"):  # a score of 0 stays 0
+        logits = np.log(scores.astype(np.float64)) / temperature
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Reliability:
     """A reliability diagram: per bin of scores the pixels, their mean score and true share.

@@ -119,5 +119,6 @@ class _Objects:
     def regions(self) -> _Regions:
         region = self._labels.regions()
         sums = np.zeros((2, int(region.max(initial=-1)) + 1), np.int64)
-        np.add.at(sums, (slice(None), region[: self._sums.shape[1]]), self._sums)
+        for total, parts in zip(sums, self._sums, strict=True):
+            np.add.at(total, region[: len(parts)], parts)
         return _Regions(region, sums[0], sums[1])

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.calibration import ScoreHistogram
+from geodeforest.core.calibration import cooled
 from geodeforest.core.decide import decide, stitched_planes, threshold_step
-from geodeforest.core.metrics import Confusion
 from geodeforest.core.pixels import pad_reflect
 from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.tally import Measure, Scorer, Tally
 from geodeforest.errors import OptionError, RecordError
 from geodeforest.workflows.extras import need_training
 
@@ -26,27 +25,24 @@ if TYPE_CHECKING:
     from geodeforest.nn.index import RecordIndex
     from geodeforest.nn.records import Paths, Record
 
+MEASURE = Measure()
+
 Scores: TypeAlias = NDArray[np.float32]
 """Scores of a record: (rows, cols, classes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupScores:
-    """What was counted in one group: classes by truth, and scores by truth."""
-
-    confusion: Confusion
-    histogram: ScoreHistogram
-
-    def __add__(self, other: GroupScores) -> GroupScores:
-        return GroupScores(self.confusion + other.confusion, self.histogram + other.histogram)
-
-
 def score_records(
-    model: Predictor, records: Paths, groups: Collection[str] | None = None
-) -> dict[str, GroupScores]:
+    model: Predictor,
+    records: Paths,
+    groups: Collection[str] | None = None,
+    *,
+    measure: Measure = MEASURE,
+    temperature: float = 1.0,
+) -> dict[str, Tally]:
     """Run a model over records and count what it finds, by group; all groups by default.
 
     For a fold of a cross-validation: the model trained without ``groups``, and the groups.
+    Logits are divided by ``temperature``, as if the model had been calibrated by it.
 
     Raises:
         MissingExtra: TensorFlow is not installed.
@@ -54,9 +50,9 @@ def score_records(
         RecordError: the records are refused, or do not fit the model.
     """
     need_training("reading training records")
-    counted: dict[str, GroupScores] = {}
+    counted: dict[str, Tally] = {}
     for record, scores in scored(model, records, groups):
-        found = _counted(record, scores, model.spec)
+        found = _counted(record, cooled(scores, temperature), model.spec, measure)
         before = counted.get(record.group)
         counted[record.group] = found if before is None else before + found
     return dict(sorted(counted.items()))
@@ -118,12 +114,10 @@ def _scores(model: Predictor, record: Record, index: RecordIndex) -> Scores:
     return model.predict(image[np.newaxis], level)[0, :rows, :cols]
 
 
-def _counted(record: Record, scores: Scores, spec: ModelSpec) -> GroupScores:
+def _counted(record: Record, scores: Scores, spec: ModelSpec, measure: Measure) -> Tally:
     planes = scores[..., list(stitched_planes(spec))].transpose(2, 0, 1)
-    found, _ = decide(planes, record.valid, spec, threshold_step(spec.threshold))
-    truth = np.where(record.valid, class_indexes(record.labels, spec), NOT_ASSESSED)
-    known = truth != NOT_ASSESSED
-    return GroupScores(
-        Confusion.of(truth, class_indexes(found, spec), len(spec.classes)),
-        ScoreHistogram.of(truth[known] == spec.deforestation, planes[0][known]),
-    )
+    found, stored = decide(planes, record.valid, spec, threshold_step(spec.threshold))
+    truth = np.where(record.valid, class_indexes(record.labels, spec), np.uint8(NOT_ASSESSED))
+    scorer = Scorer(spec, truth.shape[1], measure)
+    scorer.feed(truth, class_indexes(found, spec), stored, planes[0])
+    return scorer.finish()

@@ -14,6 +14,7 @@ from geodeforest.core.calibration import (
     bin_scores,
     calibrate,
     confidence_precision,
+    cooled,
     fit_temperature,
     reliability,
 )
@@ -130,3 +131,17 @@ def test_calibration_brings_the_error_down():
 def test_nothing_counted_cannot_be_calibrated():
     with pytest.raises(OptionError, match="nothing can be calibrated"):
         calibrate(ScoreHistogram.empty(), RULE, 0.5)
+
+
+def test_cooled_scores_are_the_softmax_of_divided_logits():
+    logits = np.random.default_rng(0).normal(0, 3, (50, 3))
+
+    def softmax(values):
+        return np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
+
+    found = cooled(softmax(logits).astype(np.float32), 1.8)
+    assert found == pytest.approx(softmax(logits / 1.8), abs=1e-6)
+
+
+def test_a_score_of_zero_can_be_cooled():
+    assert cooled(np.array([[0, 1]], np.float32), 2.0).tolist() == [[0, 1]]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geodeforest.core.calibration import bin_scores
 from geodeforest.core.spec import ClassDef
 from geodeforest.errors import OptionError, RecordError
-from geodeforest.testing import ThresholdPredictor, make_scene, small_spec
+from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
 from geodeforest.workflows.build_records import build_records
 from geodeforest.workflows.score_records import score_records
 
@@ -34,14 +35,22 @@ def records(tmp_path_factory):
 
 def test_classes_are_counted_by_group_and_padding_counts_nowhere(records):
     found = score_records(ThresholdPredictor(), records)
-    assert found["right"].confusion.counts.tolist() == [[48 * 48, 0], [0, 48 * 16]]
-    assert found["wrong"].confusion.counts.tolist() == [[48 * 40, 48 * 8], [0, 48 * 16]]
+    assert found["right"].confusion.tolist() == [[48 * 48, 0], [0, 48 * 16]]
+    assert found["wrong"].confusion.tolist() == [[48 * 40, 48 * 8], [0, 48 * 16]]
 
 
 def test_scores_are_counted_by_truth(records):
     counts = score_records(ThresholdPredictor(), records)["wrong"].histogram.counts
     assert counts[0, [0, -1]].tolist() == [48 * 40, 48 * 8]
     assert counts[1, [0, -1]].tolist() == [0, 48 * 16]
+
+
+def test_a_temperature_changes_scores_and_no_class(records):
+    model = ConstantPredictor(0.9)
+    plain, mild = (score_records(model, records, temperature=t)["right"] for t in (1.0, 3.0))
+    assert (plain.confusion == mild.confusion).all()
+    level = 1 / (1 + 9 ** (-1 / 3))
+    assert bin_scores()[mild.scores[1].argmax()] == pytest.approx(level, abs=0.004)
 
 
 def test_only_the_groups_asked_for_are_counted(records):
