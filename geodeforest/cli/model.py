@@ -67,7 +67,7 @@ def _lines(spec: ModelSpec) -> list[str]:
         "model": f"{spec.name} {spec.version}",
         "bands": _bands(spec),
         "pixel size": _gsd(spec),
-        "scale": ", ".join(f"{d} {s.low:g}..{s.high:g}" for d, s in spec.scale.items()),
+        "scale": ", ".join(f"{d} {s}" for d, s in spec.scale.items()),
         "classes": ", ".join(f"{c.id} {c.name} ({c.role})" for c in spec.classes),
         "threshold": f"{spec.threshold:g}",
         "chip": f"{spec.chip} px, halo {spec.halo} px, sides a multiple of {spec.multiple} px",

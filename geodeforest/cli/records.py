@@ -224,7 +224,7 @@ def _lines(index: RecordIndex) -> list[str]:
         _size(index),
         f"images        {form.height} x {form.width} px, {form.dtype}: {', '.join(form.bands)}",
         f"pixel size    {gsd}",
-        f"scale         {facts.scale.low:g} to {facts.scale.high:g}",
+        f"scale         {facts.scale}",
         f"classes       {', '.join(shares)}",
         f"scene inputs  {', '.join(inputs) or ('unknown' if form.levels else 'none')}",
         f"groups        {len(tally.groups)}: {groups}",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +19,76 @@ from geodeforest.errors import OptionError
 
 @dataclass(frozen=True, slots=True)
 class BandScale:
-    """Linear map from stored numbers to model input: ``low`` becomes 0, ``high`` becomes 1."""
+    """Linear map from stored numbers to model input: ``low`` becomes 0, ``high`` becomes 1.
 
-    low: float
-    high: float
+    Each is one number for all bands, or one per band in reading order. A number per band
+    that is the same for all is kept as one number.
+    """
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
 
     def __post_init__(self) -> None:
-        low, high = float(self.low), float(self.high)
+        for name in ("low", "high"):
+            object.__setattr__(self, name, _shortest(getattr(self, name)))
+        ends = [part for part in (self.low, self.high) if isinstance(part, tuple)]
+        if len(set(map(len, ends))) > 1:
+            raise OptionError(f"scale {self.low},{self.high}: it needs as many LOW as HIGH")
+        low, high = np.array(self.low, np.float64), np.array(self.high, np.float64)
         with np.errstate(over="ignore"):  # in float32, as the scale is used
-            finite, span = np.isfinite(np.float32(low)), np.float32(high - low)
-        if not (finite and 0 < span < math.inf):
+            finite, span = np.isfinite(low.astype(np.float32)), (high - low).astype(np.float32)
+        if not (finite.all() and (span > 0).all() and (span < math.inf).all()):
             raise OptionError(
                 f"scale {self.low},{self.high}: LOW must be less than HIGH, both finite"
             )
 
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Scale and clip to 0..1, in float32."""
+        """Scale (bands, ...) and clip to 0..1, in float32."""
+        low, span = (_by_band(part, stored.ndim) for part in (self.low, self.span))
         with np.errstate(over="ignore"):  # what is too large for float32 is above HIGH anyway
-            above = stored.astype(np.float32) - np.float32(self.low)
-        return (above / np.float32(self.high - self.low)).clip(0, 1)
+            above = stored.astype(np.float32) - low
+        return (above / span).clip(0, 1)
+
+    def stored(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The stored numbers that become ``scaled``, one for each band."""
+        low, span = np.array(self.low, np.float64), np.array(self.span, np.float64)
+        return np.asarray(low + scaled.astype(np.float64) * span)
+
+    def __str__(self) -> str:
+        """The range as people write it: "0..3558", or one of each band with "/" between."""
+        bands = zip(*np.broadcast_arrays(*map(np.atleast_1d, (self.low, self.high))), strict=True)
+        return " / ".join(f"{low:g}..{high:g}" for low, high in bands)
+
+    @property
+    def span(self) -> float | tuple[float, ...]:
+        """What lies between low and high, one number or one per band."""
+        difference = np.subtract(self.high, self.low)
+        return tuple(difference.tolist()) if difference.ndim else float(difference)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All its numbers, those of low first."""
+        parts = (part if isinstance(part, tuple) else (part,) for part in (self.low, self.high))
+        return tuple(chain(*parts))
+
+    @property
+    def bands(self) -> int | None:
+        """For how many bands it is; None if for any number of them."""
+        counts = {len(part) for part in (self.low, self.high) if isinstance(part, tuple)}
+        return counts.pop() if counts else None
+
+
+def _by_band(part: float | tuple[float, ...], ndim: int) -> NDArray[np.float32]:
+    # Broadcast over all axes but the first, which is the bands'.
+    numbers = np.array(part, np.float32)
+    return numbers.reshape(-1, *[1] * (ndim - 1)) if numbers.ndim else numbers
+
+
+def _shortest(part: Any) -> Any:
+    if not isinstance(part, list | tuple):
+        return part
+    first = part[0] if part else None
+    return first if all(number == first for number in part) else tuple(part)
 
 
 @dataclass(frozen=True, slots=True)

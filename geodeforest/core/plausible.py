@@ -65,14 +65,14 @@ def _range(spec: ModelSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]] |
 def _darker(
     dark: NDArray[np.float32], bright: NDArray[np.float32], dtype: str, scale: BandScale
 ) -> str:
-    bottom, top = (scale.low + float(v.max()) * (scale.high - scale.low) for v in (dark, bright))
+    bottom, top = (float(scale.stored(v).max()) for v in (dark, bright))
     what = (
         f"96 % of the numbers lie in {bottom:.4g}..{top:.4g}, "
-        f"darker than the model's scenes in {_span(scale)}"
+        f"darker than the model's scenes in {scale}"
     )
-    if dtype != "uint8" and 1 < top <= 255 < scale.high:
+    if dtype != "uint8" and 1 < top <= 255 < max(scale.numbers):
         return f"{what}; if they are 8-bit numbers, pass --scale 0,255"
-    if top <= 1 < scale.high:
+    if top <= 1 < max(scale.numbers):
         return f"{what}; if they are reflectance 0..1, pass --scale 0,0.3558"
     return f"{what}; pass the --scale that fits"
 
@@ -84,17 +84,17 @@ def _brighter(
     dtype: str,
     scale: BandScale,
 ) -> str:
-    bottom, top = (scale.low + float(v.max()) * (scale.high - scale.low) for v in (dark, bright))
+    bottom, top = (float(scale.stored(v).max()) for v in (dark, bright))
     what = (
         f"96 % of the numbers lie in {bottom:.4g}..{top:.4g}, "
-        f"brighter than the model's scenes in {_span(scale)}"
+        f"brighter than the model's scenes in {scale}"
     )
-    if dtype.startswith("float") and scale.high <= 1:
+    if dtype.startswith("float") and max(scale.numbers) <= 1:
         return f"{what}; if they are reflectance x 10,000, pass --scale 0,3558, if percent 0,35.58"
-    shift = _OFFSET / (scale.high - scale.low)
+    shift = _OFFSET / np.array(scale.span)
     fits = ((dark - shift) / most).max() <= _FAR_ABOVE and bright.max() < 1
-    if dtype != "uint8" and fits and float(dark.min()) >= shift:
-        lower, upper = scale.low + _OFFSET, scale.high + _OFFSET
+    if dtype != "uint8" and fits and bool((dark >= shift).all()) and scale.bands is None:
+        lower, upper = (number + _OFFSET for number in scale.numbers)
         return (
             f"{what}; if they have Sentinel-2's offset of {_OFFSET} (baseline 04.00 and later), "
             f"pass --scale {lower:g},{upper:g}"
@@ -111,7 +111,3 @@ def _swapped(spread: NDArray[np.float32], bands: Sequence[str]) -> Iterator[str]
                 "the blue band differs more from pixel to pixel than the red one; "
                 "if they stand in another order, name them with --bands"
             )
-
-
-def _span(scale: BandScale) -> str:
-    return f"{scale.low:g}..{scale.high:g}"

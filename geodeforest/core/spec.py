@@ -193,6 +193,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not self.bands:
             raise SpecError("bands", "is empty")
+        if any(scale.bands not in (None, len(self.bands)) for scale in self.scale.values()):
+            raise SpecError("scale", f"needs one number or {len(self.bands)}, one for each band")
         if self.chip < 1 or self.chip % self.multiple:
             raise SpecError("chip", f"is {self.chip}, not a multiple of {self.multiple}")
         if not 0 <= 2 * self.halo < self.chip:

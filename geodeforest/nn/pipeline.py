@@ -96,7 +96,7 @@ def validation_batches(
 
 def _example(record: dict[str, tf.Tensor], feed: Feed) -> Example:
     stored = tf.cast(record["image"], tf.float32)
-    image = tf.clip_by_value((stored - feed.scale.low) / (feed.scale.high - feed.scale.low), 0, 1)
+    image = tf.clip_by_value((stored - feed.scale.low) / feed.scale.span, 0, 1)
     table = [NOT_ASSESSED] * 256
     for index, class_id in enumerate(feed.class_ids):
         table[class_id] = index

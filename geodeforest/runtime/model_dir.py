@@ -109,7 +109,7 @@ def _check_bounds(spec: ModelSpec) -> None:
     _check_words("classes", [c.name for c in spec.classes])
     _check_words("scene_inputs", [i.name for i in spec.scene_inputs])
     for scale in spec.scale.values():
-        for number in (scale.low, scale.high):
+        for number in scale.numbers:
             if not (isinstance(number, int | float) and math.isfinite(number)):
                 raise SpecError("scale", f"has {number!r}, not a finite number")
 

@@ -11,7 +11,7 @@ from geodeforest.core.spec import ModelSpec
 def model_card(spec: ModelSpec, notes: str = "") -> str:
     """Markdown of a spec's facts; ``notes`` (data, protocol, limits) follow the heading."""
     classes = ", ".join(f"{c.id} {c.name} ({c.role})" for c in spec.classes)
-    scales = ", ".join(f"{dtype} {s.low:g}..{s.high:g}" for dtype, s in spec.scale.items())
+    scales = ", ".join(f"{dtype} {s}" for dtype, s in spec.scale.items())
     levels = ", ".join(f"{s.name} (percentile {s.percentile:g})" for s in spec.scene_inputs)
     facts = {
         "Bands": ", ".join(spec.bands),

@@ -42,6 +42,32 @@ def test_a_scale_that_does_not_rise_is_refused(low, high):
         BandScale(low, high)
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (3, 2, 4)])
+def test_each_band_is_scaled_by_its_own_numbers(shape):
+    stored = np.random.default_rng(0).integers(0, 4000, shape).astype(np.uint16)
+    lows, highs = (0, 100.5, 0.1), (3558, 2000, 1e4)
+    scaled = BandScale(lows, highs)(stored)
+    alone = [BandScale(*ends)(band) for *ends, band in zip(lows, highs, stored, strict=True)]
+    np.testing.assert_array_equal(scaled, np.stack(alone))
+
+
+def test_bands_of_one_scale_are_one_number():
+    assert BandScale((0, 0.0), [9, 9]) == BandScale(0, 9)
+    assert BandScale([1, 2], 9).bands == 2
+    assert BandScale(1, 9).bands is None
+
+
+def test_a_scale_is_told_as_people_write_it():
+    assert str(BandScale(0, 3558)) == "0..3558"
+    assert str(BandScale((0, 0.5), 1)) == "0..1 / 0.5..1"
+
+
+@pytest.mark.parametrize(("low", "high"), [((0, 1), (2, 3, 4)), ((0, 5), (9, 5)), ([], 3)])
+def test_bands_that_do_not_match_are_refused(low, high):
+    with pytest.raises(OptionError, match="LOW"):
+        BandScale(low, high)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (1, 4, 3), (1, 1, 3, 4)])
 def test_values_and_valid_must_fit(shape):
     with pytest.raises(OptionError, match="must be"):

@@ -167,3 +167,11 @@ def test_deforestation_is_an_index_and_not_an_id():
 
 def test_scales_are_read_back_as_scales():
     assert ModelSpec.from_json(small_spec().to_json()).scale["uint16"] == BandScale(0, 10_000)
+
+
+def test_a_scale_by_band_comes_back_and_must_fit_the_bands():
+    scale = {"uint16": BandScale((0, 1, 2), 9)}
+    spec = dataclasses.replace(small_spec(), scale=scale)
+    assert ModelSpec.from_json(spec.to_json()).scale == scale
+    with pytest.raises(SpecError, match="one for each band"):
+        dataclasses.replace(spec, scale={"uint16": BandScale((0, 1), 9)})
