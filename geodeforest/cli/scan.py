@@ -94,6 +94,7 @@ def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:
         OptionError: two scenes would write the same file, or a path has another placeholder.
     """
     from geodeforest.errors import OptionError
+    from geodeforest.workflows.scan_targets import scene_stem
 
     for path in pattern.paths():
         if strange := set(_PLACEHOLDER.findall(str(path))) - {"{scene}"}:
@@ -101,12 +102,12 @@ def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:
     made = [
         replace(
             pattern,
-            polygons=tuple(_named(path, scene) for path in pattern.polygons),
-            classes=_named(pattern.classes, scene),
-            scores=_named(pattern.scores, scene),
-            report=_named(pattern.report, scene),
+            polygons=tuple(_named(path, stem) for path in pattern.polygons),
+            classes=_named(pattern.classes, stem),
+            scores=_named(pattern.scores, stem),
+            report=_named(pattern.report, stem),
         )
-        for scene in scenes
+        for stem in map(scene_stem, scenes)
     ]
     scene_of: dict[Path, int] = {}
     for number, targets in enumerate(made):
@@ -119,8 +120,8 @@ def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:
     return made
 
 
-def _named(path: Any, scene: str) -> Any:
-    return None if path is None else Path(str(path).replace("{scene}", Path(scene).stem))
+def _named(path: Any, stem: str) -> Any:
+    return None if path is None else Path(str(path).replace("{scene}", stem))
 
 
 def _summary(report: ScanReport, targets: Targets) -> str:

@@ -5,6 +5,7 @@ Knows names, colours and numbers of bands; nothing of pixels, files or models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,12 @@ _ALIASES = {
     "near-infrared": "nir",
 }
 SPECTRAL = frozenset(_SENTINEL2.values())
+# B4, SR_B4, Band 4, B04_10m: the ways of writing a band's number.
+_NUMBERED = re.compile(r"(?:sr_|toa_)?b(?:and)?[ _-]?(\d{1,2}a?)(?:_\d+m)?")
+# The same, or a colour, as a word among others in a file's name.
+_WORD = re.compile(
+    r"(?:^|[_.\- ])((?:sr_|toa_)?b\d{1,2}a?|red|green|blue|nir)(?=$|[_.\- ](?!edge))", re.IGNORECASE
+)
 _COLOURS = frozenset({"red", "green", "blue", "nir"})
 
 
@@ -69,7 +76,15 @@ def canonical(name: str) -> str:
     for mark in ",;([":
         word = word.partition(mark)[0]
     word = word.strip()
+    if (number := _NUMBERED.fullmatch(word)) is not None:
+        word = f"b{number[1]}"
     return _ALIASES.get(word, word)
+
+
+def band_word(name: str) -> str | None:
+    """What in a file's name, such as T21LXK_20200701T140051_B04_10m, says which band it is."""
+    found = _WORD.findall(name)
+    return found[-1] if found else None
 
 
 def select_bands(

@@ -18,7 +18,7 @@ from geodeforest.core.grid import Window
 from geodeforest.core.pixels import Pixels
 from geodeforest.core.spec import NOT_ASSESSED, ConfidenceRule, ModelSpec
 from geodeforest.errors import OptionError, SceneUnreadable, SpecError
-from geodeforest.geo.profile import SceneProfile, same_place
+from geodeforest.geo.profile import SceneProfile, same_grid
 from geodeforest.geo.scene import Scene, Source, open_scene
 
 _MODEL, _SCENE = "GEODEFOREST_MODEL", "GEODEFOREST_SCENE"
@@ -204,10 +204,7 @@ def _check_scores(scores: SceneProfile, classes: SceneProfile) -> None:
             f"is no score map (bands: {len(scores.bands)} of {scores.dtype})",
             "give one band, the scores of the class",
         )
-    same = (
-        (scores.height, scores.width, scores.crs) == (classes.height, classes.width, classes.crs)
-    ) and same_place(scores.transform, classes.transform, classes.height, classes.width)
-    if not same:
+    if not same_grid(scores, classes):
         raise SceneUnreadable(
             scores.path,
             f"does not lie on the grid of {classes.name}",

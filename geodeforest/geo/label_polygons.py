@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pyogrio
@@ -22,38 +22,13 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import CRSError, ProjError
-from rasterio.crs import CRS
 
 from geodeforest.errors import LabelMismatch, SceneUnreadable
-from geodeforest.geo.profile import corner, pyproj_crs
+from geodeforest.geo.profile import Grid, corner, pyproj_crs
 
 # By content, so that no text file sends OGR to other files or to the network.
 _VECTORS = (b"{", b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")
 _POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
-
-
-class Grid(Protocol):
-    """The pixel grid that labels have to lie on; a ``SceneProfile`` is one."""
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        ...
-
-    @property
-    def transform(self) -> Affine:
-        """From (col, row) pixel corners to CRS coordinates."""
-        ...
-
-    @property
-    def crs(self) -> CRS | None:
-        """None where unknown."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

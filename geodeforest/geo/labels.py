@@ -21,11 +21,11 @@ from rasterio.features import rasterize
 
 from geodeforest.core.grid import Window
 from geodeforest.errors import LabelMismatch, SceneNotFound, SceneUnreadable
-from geodeforest.geo.label_polygons import Grid, Polygons, bounds, read_polygons
+from geodeforest.geo.label_polygons import Polygons, bounds, read_polygons
 from geodeforest.geo.label_rule import IGNORED, LabelRule, canonical
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
-from geodeforest.geo.profile import same_place, shifted
-from geodeforest.geo.scene import to_rasterio
+from geodeforest.geo.parts import to_rasterio
+from geodeforest.geo.profile import Grid, same_grid, shifted
 
 __all__ = ["IGNORED", "Grid", "LabelRule", "Labels", "open_labels"]
 
@@ -183,12 +183,8 @@ def _check_grid(path: object, dataset: Any, grid: Grid, *, crop: bool) -> None:
             why = f"has {size[0]} x {size[1]} pixels and the scene {wanted[0]} x {wanted[1]}"
             raise LabelMismatch(path, why, "cut or draw the labels to the scene's size")
         return
-    if size != wanted or dataset.crs != grid.crs or not _same_place(dataset, grid):
+    if not same_grid(dataset, grid):
         raise LabelMismatch(path, _difference(dataset, grid), _warp_remedy(dataset, grid))
-
-
-def _same_place(dataset: Any, grid: Grid) -> bool:
-    return same_place(dataset.transform, grid.transform, grid.height, grid.width)
 
 
 def _difference(dataset: Any, grid: Grid) -> str:

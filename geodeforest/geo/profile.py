@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date as Date
+from typing import Protocol
 
 import pyproj
 from affine import Affine
@@ -37,6 +38,30 @@ _DATE_TAGS = (
 _DATE = re.compile(r"\s*(\d{4})([-:/]?)(\d{2})\2(\d{2})(?!\d)")
 
 
+class Grid(Protocol):
+    """A pixel grid, such as a ``SceneProfile``."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    @property
+    def transform(self) -> Affine:
+        """From (col, row) pixel corners to CRS coordinates."""
+        ...
+
+    @property
+    def crs(self) -> CRS | None:
+        """None where unknown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SceneProfile:
     """What is known of an open scene beside its pixels.
@@ -44,7 +69,8 @@ class SceneProfile:
     ``bands`` names the selected bands in reading order. ``transform`` takes (col, row)
     pixel corners to CRS coordinates. ``gsd_m`` is None where the grid cannot be placed on
     Earth. ``date`` is the image's ISO 8601 date. ``block`` is (rows, cols) of the
-    file's own blocks. ``product`` is what a known product's metadata say.
+    file's own blocks. ``product`` is what a known product's metadata say, ``files`` are all
+    that pixels are read from.
     """
 
     name: str
@@ -59,6 +85,7 @@ class SceneProfile:
     date: str | None
     block: tuple[int, int]
     product: Product | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def rotated(self) -> bool:
@@ -98,6 +125,16 @@ def same_place(one: Affine, other: Affine, height: int, width: int) -> bool:
         if max(abs(found_row - row), abs(found_col - col)) > SAME_PLACE_PX:
             return False
     return True
+
+
+def same_grid(one: Grid, other: Grid) -> bool:
+    """Whether two rasters have the same pixels: size, CRS and place."""
+    if (one.height, one.width, one.crs) != (other.height, other.width, other.crs):
+        return False
+    if one.transform == other.transform:
+        return True
+    flat = one.transform.is_degenerate or other.transform.is_degenerate
+    return not flat and same_place(one.transform, other.transform, one.height, one.width)
 
 
 def shifted(transform: Affine, row: int, col: int) -> Affine:

@@ -26,8 +26,8 @@ from geodeforest.core.spec import NOT_ASSESSED, ClassDef, Role
 from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.opening import GDAL_ERRORS
+from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.profile import SceneProfile
-from geodeforest.geo.scene import to_rasterio
 
 BLOCK_PX = 512
 ROLE_COLOURS: Mapping[Role, tuple[int, int, int]] = {

@@ -163,7 +163,7 @@ def scan_to(
         opened = inputs.scene
         scale = scale_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
-        outputs = stack.enter_context(targets.reserve([opened.profile.path]))
+        outputs = stack.enter_context(targets.reserve(inputs.file.files))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
         found = _doubts(opened, spec, how)

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from geodeforest.errors import OptionError
 from geodeforest.geo.files import OutputSet
+from geodeforest.geo.names import scene_stem, split_names
 from geodeforest.geo.vector_sinks import new_styles, vector_format
 from geodeforest.workflows.scan_report import Scratch
+
+__all__ = ["PathLike", "Targets", "check_outputs", "chosen_targets", "scene_stem"]
 
 PathLike = str | os.PathLike[str]
 
@@ -111,10 +114,11 @@ def check_outputs(scenes: Sequence[PathLike], targets: Sequence[Targets]) -> Non
         OptionError: two outputs are one file, or an output is one of the scenes.
         OutputError: an output exists and may not be replaced, or has no place.
     """
+    inputs = [name for scene in scenes for name in split_names(os.fspath(scene))]
     paths = [path for some in targets for path in some.paths()]
     styles = [path for some in targets for path in some.styles()]
     overwrite = all(some.overwrite for some in targets)
-    OutputSet(paths, overwrite=overwrite, inputs=scenes, replaceable=styles)
+    OutputSet(paths, overwrite=overwrite, inputs=inputs, replaceable=styles)
 
 
 def _path(name: str, asked: object) -> Path:

@@ -21,8 +21,9 @@ from geodeforest.errors import (
 )
 from geodeforest.geo.bands import canonical
 from geodeforest.geo.opening import LABEL_DRIVERS, open_raster
+from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.profile import ground_sample_distance, image_date
-from geodeforest.geo.scene import Raster, open_scene, to_rasterio
+from geodeforest.geo.scene import Raster, open_scene
 from geodeforest.testing import CORNER
 
 RGB = ("red", "green", "blue")

@@ -117,7 +117,7 @@ def test_a_scratch_file_is_no_output(tmp_path):
         {"scale": 5},
         {"scale": ("a", "b")},
         {"model": 5},
-        {"scene": ["a.tif"]},
+        {"scene": [7]},
     ],
 )
 def test_an_argument_of_a_wrong_type_is_refused_by_name(tmp_path, wrong):
