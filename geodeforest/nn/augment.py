@@ -5,6 +5,7 @@ Stateless TensorFlow operations on one example; knows neither files nor networks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -134,15 +135,24 @@ def _crop(example: Example, side: int, seed: tf.Tensor) -> Example:
 def _own_level(example: Example, how: OwnLevel, seed: tf.Tensor) -> Example:
     seeds = tf.unstack(tf.random.split(seed, 2), num=2)
     at_random = tf.random.stateless_uniform((2,), seeds[0])
-    chosen = at_random[0] < how.share
-    if how.bare_share:
+
+    # Branches, not tf.where, as most chips are left alone, and sorting and painting take long.
+    def bare() -> Example:
         painted = _painted(example, how.bare, seeds[1])
-        lighter = tf.reduce_mean(_levels(painted.image, how.percentiles) - example.level)
-        bare = chosen & (at_random[1] < how.bare_share) & (lighter > how.bare_lighter)
-        pairs = zip(painted, example, strict=True)
-        example = Example(*(tf.where(bare, new, old) for new, old in pairs))
-    own = _levels(example.image, how.percentiles)
-    return example._replace(level=tf.where(chosen, own, example.level))
+        levels = _levels(painted.image, how.percentiles)
+        lighter = tf.reduce_mean(levels - example.level) > how.bare_lighter
+        return _either(lighter, lambda: painted, lambda: example)
+
+    def own() -> Example:
+        chip = _either(at_random[1] < how.bare_share, bare, lambda: example)
+        return chip._replace(level=_levels(chip.image, how.percentiles))
+
+    return _either(at_random[0] < how.share, own, lambda: example)
+
+
+def _either(chosen: tf.Tensor, one: Callable[[], Example], other: Callable[[], Example]) -> Example:
+    """One example or the other, of which only the chosen one is computed."""
+    return Example(*tf.cond(chosen, one, other))
 
 
 def _levels(image: tf.Tensor, percentiles: tuple[float, ...]) -> tf.Tensor:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from geodeforest.errors import ModelError
+from geodeforest.nn.normalise import BatchNormalization
 
 OPSET = 17
 IR_VERSION = 8
@@ -210,7 +211,7 @@ _WRITERS: dict[type, Callable[[_Graph, Any, list[str]], str]] = {
     layers.Conv2D: _conv,
     layers.DepthwiseConv2D: _depthwise,
     layers.Conv2DTranspose: _transposed,
-    layers.BatchNormalization: _fold,
+    BatchNormalization: _fold,
     layers.ReLU: _relu,
     layers.MaxPooling2D: _max_pool,
     layers.UpSampling2D: _resize,

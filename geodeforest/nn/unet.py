@@ -11,6 +11,7 @@ from keras import layers
 
 from geodeforest.core.spec import Architecture
 from geodeforest.core.spec import architecture as architecture_of
+from geodeforest.nn.normalise import BatchNormalization
 
 
 def build_unet(
@@ -128,5 +129,5 @@ def _activate(x: keras.KerasTensor, shape: Architecture, name: str) -> keras.Ker
         # Moments over the whole batch, so that a step does not depend on the number of
         # replicas, and their running means stay the same on all of them.
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        x = layers.BatchNormalization(synchronized=several, name=f"{name}_norm")(x)
+        x = BatchNormalization(synchronized=several, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
