@@ -77,13 +77,9 @@ class BandMissing(SceneError):
 class GsdMismatch(SceneError):
     """The scene's pixels are too coarse or too fine for the model."""
 
-    def __init__(self, path: object, scene_m: float, model_m: float) -> None:
-        self.path, self.scene_m, self.model_m = path, scene_m, model_m
-        super().__init__(
-            f"{path}: the scene has {scene_m:.3g} m pixels but the model was trained on "
-            f"{model_m:g} m; warp the scene to {model_m:g} m pixels first, for example with "
-            f"rio warp SCENE OUT.tif --dst-crs EPSG:n --res {model_m:g}"
-        )
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
 
 
 class LabelMismatch(SceneError):
@@ -191,6 +187,10 @@ class BudgetExceeded(GeodeforestError):
 
 class GeodeforestWarning(UserWarning):
     """Root of all warnings."""
+
+
+class SceneResampled(GeodeforestWarning):
+    """The scene's pixels are not of the model's size and were made so."""
 
 
 class UnlikelyNumbers(GeodeforestWarning):

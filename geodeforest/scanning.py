@@ -134,12 +134,7 @@ def _advance(scene: SceneSource, grid: ChipGrid, row: ChipRow, kept: Pixels | No
     have = 0 if kept is None else kept.valid.shape[0]
     wanted = Window(row.top, 0, grid.chip, grid.width).within(grid.height, grid.width)
     fresh = scene.read(Window(row.top + have, 0, wanted.height - have, grid.width))
-    if kept is None:
-        return fresh
-    return Pixels(
-        np.concatenate([kept.values, fresh.values], axis=1),
-        np.concatenate([kept.valid, fresh.valid], axis=0),
-    )
+    return fresh if kept is None else kept.over(fresh)
 
 
 def _predicted(

@@ -193,10 +193,23 @@ threshold = click.option(
     help="Score from which a pixel is deforestation. [default: the model's]",
 )
 
+resample = click.option(
+    "--resample/--no-resample",
+    default=True,
+    show_default=True,
+    help="Bring pixels to the model's size where it differs by more than 25 %, or refuse them.",
+)
+
+assign_crs = click.option(
+    "--assign-crs",
+    metavar="CRS",
+    help="The CRS of a raster that has a geotransform but no CRS, such as EPSG:32721.",
+)
+
 
 def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
-    reading = (model, engine, bands, scale, threshold)
+    reading = (model, engine, bands, scale, resample, assign_crs, threshold)
     polygons = (min_area, merge_small, simplify, smooth)
     for option in reversed((*reading, *polygons, chip, overlap, threads, memory)):
         command = option(command)

@@ -46,7 +46,8 @@ class ScanOptions:
 
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
     ``smooth`` and ``merge_small`` are those of ``VectorOptions``. ``memory`` is in MB,
-    ``chip`` and ``overlap`` in pixels.
+    ``chip`` and ``overlap`` in pixels. Pixels that are not of the model's size are made so,
+    unless ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks.
     """
 
     bands: Sequence[str] | None = None
@@ -60,6 +61,8 @@ class ScanOptions:
     overlap: int | None = None
     threads: int | None = None
     memory: int = 1024
+    resample: bool = True
+    assign_crs: object = None
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
@@ -103,12 +106,18 @@ SINK_ROWS = 512
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How a scene lies in its file: sizes in pixels, bytes per pixel of the bands to read."""
+    """A scene's sizes in pixels, bytes per pixel of the bands to read, and what reading takes.
+
+    ``block_rows`` are those of its file's blocks, ``file_width`` are that file's columns where
+    the scene is made of another grid. ``work_bytes`` are held while a window is read.
+    """
 
     height: int
     width: int
     pixel_bytes: int
     block_rows: int
+    file_width: int | None = None
+    work_bytes: int = 0
 
     @property
     def cache_bytes(self) -> int:
@@ -116,7 +125,7 @@ class Stored:
 
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
         """
-        row = self.block_rows * self.width * self.pixel_bytes
+        row = self.block_rows * (self.file_width or self.width) * self.pixel_bytes
         return max(CACHE_BYTES, row + row // 4 + SINK_ROWS * self.width)
 
 
@@ -130,22 +139,24 @@ class ScanPlan:
     planes: int
     strip_bytes: int
     cache_bytes: int
+    work_bytes: int
     network_bytes: int
 
     @property
     def bytes(self) -> int:
         """Estimate of the peak memory of the whole process.
 
-        Four strips of stored rows (two are joined while two are used), GDAL's block cache,
-        the stitcher, the settled rows, the outputs' rows, a network run per thread, the
-        scores that wait, and the program itself.
+        Four strips of stored rows (two are joined while two are used), GDAL's block cache, what
+        resampling holds, the stitcher, the settled rows, the outputs' rows, a network run per
+        thread, the scores that wait, and the program itself.
         """
         chip, width = self.grid.chip, self.grid.width
         stitcher = (self.planes + 1) * chip * width * 4
         settled = self.planes * chip * width * 4
         outputs = 2 * SINK_ROWS * width
         threads = self.threads * self._thread_bytes
-        held = 4 * self.strip_bytes + self.cache_bytes + stitcher + settled + outputs
+        read = 4 * self.strip_bytes + self.cache_bytes + self.work_bytes
+        held = read + stitcher + settled + outputs
         return held + threads + PROGRAM_BYTES
 
     @property
@@ -195,5 +206,6 @@ def plan_scan(
         planes=len(stitched_planes(spec)),
         strip_bytes=min(grid.chip, stored.height) * stored.width * (stored.pixel_bytes + 1),
         cache_bytes=stored.cache_bytes,
+        work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
     )

@@ -113,6 +113,13 @@ class Pixels:
         """The pixels of a part, as views."""
         return Pixels(self.values[:, rows, cols], self.valid[rows, cols])
 
+    def over(self, lower: Pixels) -> Pixels:
+        """These pixels with others of the same width below them."""
+        return Pixels(
+            np.concatenate([self.values, lower.values], axis=1),
+            np.concatenate([self.valid, lower.valid], axis=0),
+        )
+
 
 def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale stored pixels to the network's (rows, cols, bands) in 0..1.

@@ -21,7 +21,7 @@ from geodeforest.core.pixels import Pixels
 from geodeforest.core.ports import SceneSource
 from geodeforest.errors import SceneUnreadable
 from geodeforest.geo.bands import Band, refuse_palette, select_bands
-from geodeforest.geo.georeference import check_georeference, scene_gsd
+from geodeforest.geo.georeference import check_georeference, scene_gsd, with_crs
 from geodeforest.geo.opening import GDAL_ERRORS, cause
 from geodeforest.geo.parts import Part, Raster
 from geodeforest.geo.profile import (
@@ -148,11 +148,12 @@ def open_scene(
     wanted: Sequence[str] | None = None,
     georeferenced: bool = True,
     palette: bool = False,
+    assign_crs: object = None,
 ) -> Iterator[Scene]:
     """Open a scene and choose its bands, as ``geo.bands.select_bands`` tells.
 
     A dataset that was open stays open. ``palette`` allows a colour table, for rasters
-    whose numbers are classes.
+    whose numbers are classes; ``assign_crs`` stands in for a CRS that the raster lacks.
 
     Raises:
         SceneNotFound: there is no such file.
@@ -165,6 +166,8 @@ def open_scene(
         try:
             chosen = select_bands(_numbered(found.parts), found.path, bands=bands, wanted=wanted)
             scene = RasterScene(found, chosen)
+            if assign_crs is not None:
+                scene.profile = with_crs(scene.profile, assign_crs)
             _refuse_complex(scene.profile)
             if not palette:
                 refuse_palette(chosen, found.path)

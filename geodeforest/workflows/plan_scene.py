@@ -17,7 +17,7 @@ from geodeforest.errors import GeodeforestError
 from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import Radiometry, radiometry
 from geodeforest.workflows.open_inputs import open_inputs
-from geodeforest.workflows.scan_record import choices, scene_facts
+from geodeforest.workflows.scan_record import choices, input_facts
 from geodeforest.workflows.scan_scene import plan_of, scale_of
 
 _ROWS_SECONDS_PER_MPX = 0.1
@@ -57,9 +57,9 @@ def plan_scene(scene: Source, options: ScanOptions, predictor: Predictor) -> Pla
     Raises nothing of what a scan would refuse; it stands in the report's ``refusals``.
     """
     spec, report = predictor.spec, PlanReport()
-    with report.refusing(), open_inputs(scene, options, spec) as inputs:
+    with report.refusing(), open_inputs(scene, options, spec, report.refusing) as inputs:
         opened = inputs.scene
-        report.facts["scene"] = scene_facts(opened)
+        report.facts |= input_facts(inputs)
         report.facts["bands"] = _bands(opened, spec.bands)
         scale = plan = how = None
         with report.refusing():

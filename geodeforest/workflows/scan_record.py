@@ -12,41 +12,56 @@ from geodeforest.core.options import ScanOptions, ScanPlan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import naming_faults
-from geodeforest.geo.scene import Scene
+from geodeforest.geo.profile import SceneProfile
 from geodeforest.scanning import Radiometry
+from geodeforest.workflows.open_inputs import Inputs
 from geodeforest.workflows.scan_report import NO_BASELINE, NOT_ADJUSTED, ScanReport
 
 
 def opening_record(
-    spec: ModelSpec, scene: Mapping[str, Any], options: Mapping[str, Any], doubts: Sequence[str]
+    spec: ModelSpec, inputs: Mapping[str, Any], options: Mapping[str, Any], doubts: Sequence[str]
 ) -> dict[str, Any]:
     """The part of a run record that is known before the first chip."""
     from geodeforest import __version__
 
     return {
         "geodeforest": __version__,
-        "scene": dict(scene),
+        "scene": inputs["scene"],
+        "grid": inputs["grid"],
         "model": {"name": spec.name, "version": spec.version, "sha256": model_hash(spec)},
         "options": dict(options),
         "baseline": None,
-        "notes": [NO_BASELINE, NOT_ADJUSTED],
+        "notes": [NO_BASELINE, NOT_ADJUSTED, *inputs["notes"]],
         "warnings": list(doubts),
     }
 
 
-def scene_facts(scene: Scene) -> dict[str, Any]:
-    """The scene as the run record tells it."""
-    profile = scene.profile
+def input_facts(inputs: Inputs) -> dict[str, Any]:
+    """The scene as it was given, the grid that it is scanned on, and how one became the other.
+
+    Maps, polygons and all counts of pixels are those of the grid.
+    """
+    file, grid = inputs.file, inputs.scene.profile
     return {
-        "name": profile.name,
+        "scene": {
+            "name": file.name,
+            **_grid_facts(file),
+            "date": file.date,
+            "bands": list(file.bands),
+            "dtype": file.dtype,
+        },
+        "grid": {**_grid_facts(grid), "resampled": grid.transform != file.transform},
+        "notes": [str(note) for note in inputs.notes],
+    }
+
+
+def _grid_facts(profile: SceneProfile) -> dict[str, Any]:
+    return {
         "height": profile.height,
         "width": profile.width,
         "crs": None if profile.crs is None else profile.crs.to_string(),
         "transform": [float(number) for number in tuple(profile.transform)[:6]],
         "gsd_m": profile.gsd_m,
-        "date": profile.date,
-        "bands": list(profile.bands),
-        "dtype": profile.dtype,
     }
 
 

@@ -20,7 +20,6 @@ from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
 from geodeforest.errors import (
     BudgetExceeded,
-    GsdMismatch,
     NothingAssessed,
     OptionError,
     SceneUnreadable,
@@ -39,8 +38,8 @@ from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import (
     choices,
+    input_facts,
     opening_record,
-    scene_facts,
     write_record,
 )
 from geodeforest.workflows.scan_report import (
@@ -52,9 +51,6 @@ from geodeforest.workflows.scan_targets import PathLike, Targets, chosen_targets
 from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
 
 Engine = Literal["onnx", "tensorflow"]
-
-GSD_TOLERANCE = 0.25
-"""A ground sample distance may differ from the model's by this share."""
 
 
 def scan(
@@ -78,6 +74,8 @@ def scan(
     overwrite: bool = False,
     threads: int | None = None,
     memory: int = 1024,
+    resample: bool = True,
+    assign_crs: object = None,
     progress: Progress | None = None,
 ) -> ScanReport:
     """Find deforestation in a scene. Writes no file unless a path is given.
@@ -105,6 +103,8 @@ def scan(
         overwrite: replace outputs that exist.
         threads: CPU threads; all by default. The result does not depend on it.
         memory: MB that the plan must fit in.
+        resample: bring pixels that are not of the model's size to it; False refuses them.
+        assign_crs: the CRS of a scene that has a geotransform and none, such as "EPSG:32721".
         progress: called with the chips done and their total.
 
     Raises:
@@ -126,6 +126,8 @@ def scan(
         overlap=overlap,
         threads=threads,
         memory=memory,
+        resample=resample,
+        assign_crs=assign_crs,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite)
     if model is None or isinstance(model, str | os.PathLike):
@@ -166,13 +168,15 @@ def scan_to(
         outputs = stack.enter_context(targets.reserve(inputs.file.files))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, scale)
+        for note in inputs.notes:
+            warnings.warn(note, stacklevel=3)
         found = _doubts(opened, spec, how)
         work = _Work(opened, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
         rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
         record = opening_record(
-            spec, scene_facts(opened), choices(options, plan, how, scale), found
+            spec, input_facts(inputs), choices(options, plan, how, scale), found
         )
         report = work.report(record, targets, time.perf_counter() - started, frame)
         if targets.report is not None:
@@ -324,14 +328,9 @@ def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
     """Chips, threads and memory of a scan.
 
     Raises:
-        GsdMismatch: the scene's pixels are not of the model's size.
         BudgetExceeded: it needs more memory than allowed.
     """
     profile = scene.profile
-    if spec.gsd_m is not None and profile.gsd_m is not None:
-        ratio = profile.gsd_m / spec.gsd_m
-        if not 1 - GSD_TOLERANCE <= ratio <= 1 + GSD_TOLERANCE:
-            raise GsdMismatch(profile.path, profile.gsd_m, spec.gsd_m)
     budget_bytes = options.memory * 2**20
     plan = plan_scan(spec, options, scene.stored, options.threads or _cpus())
     if options.threads is None:  # what nobody asked for is no reason to refuse

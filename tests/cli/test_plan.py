@@ -79,12 +79,13 @@ def test_odd_numbers_are_a_warning(tmp_path):
 def test_every_refusal_is_said_at_once_and_ends_with_the_code_of_the_first(tmp_path):
     values = np.full((3, 60, 90), 600, np.int32)
     scene = make_scene(tmp_path / "scene.tif", values, gsd_m=30)
-    plan = planned(scene, "--memory", "50", code=3)
-    assert len(plan["refusals"]) == 2
-    assert "no scale for int32" in plan["refusals"][0]
-    assert "30" in plan["refusals"][1]
+    options = (scene, "--memory", "50", "--no-resample")
+    plan = planned(*options, code=3)
+    assert len(plan["refusals"]) == 3
+    for said in ("pass --resample", "no scale for int32", "--memory allows 50"):
+        assert sum(said in refusal for refusal in plan["refusals"]) == 1
     assert plan["scene"]["dtype"] == "int32"
-    assert run(scene, code=3).stderr.count("geodeforest: error: ") == 2
+    assert run(*options, code=3).stderr.count("geodeforest: error: ") == 3
 
 
 @pytest.mark.parametrize("name", ["missing.tif", "text.tif"])

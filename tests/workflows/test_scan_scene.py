@@ -20,7 +20,6 @@ import geodeforest as gd
 from geodeforest.errors import (
     BandMissing,
     BudgetExceeded,
-    GsdMismatch,
     NothingAssessed,
     OptionError,
     OutputExists,
@@ -295,11 +294,6 @@ def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
 def test_an_extension_that_is_not_the_contents_is_refused_before_any_work(wrong):
     with pytest.raises(OptionError, match="name"):
         gd.scan("missing.tif", model=ThresholdPredictor(), **wrong)
-
-
-def test_another_ground_sample_distance_is_refused(tmp_path):
-    with pytest.raises(GsdMismatch, match="30 m pixels"):
-        gd.scan(scene_with_square(tmp_path / "s.tif", gsd_m=30), model=ThresholdPredictor())
 
 
 def test_a_rotated_grid_gives_polygons_in_the_right_place(tmp_path):
