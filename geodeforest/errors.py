@@ -55,6 +55,19 @@ class SceneUnreadable(SceneError, OSError):
         super().__init__(f"{path}: {why}; {remedy}")
 
 
+class SceneTooLarge(SceneError):
+    """The scene has more pixels than ``--max-pixels`` allows."""
+
+    exit_code: ClassVar[int] = 8
+
+    def __init__(self, path: object, height: int, width: int, limit: int) -> None:
+        self.path, self.pixels, self.limit = path, height * width, limit
+        super().__init__(
+            f"{path}: the scene has {height} x {width} = {self.pixels} pixels but --max-pixels "
+            f"allows {limit}; pass --max-pixels {self.pixels} if that is its true size"
+        )
+
+
 class NotGeoreferenced(SceneError):
     """Without CRS and geotransform no polygon can be placed."""
 

@@ -22,3 +22,18 @@ def make_scene(tmp_path):
         return testing.make_scene(tmp_path / name, values, **options)
 
     return make
+
+
+COUNTS = pytest.StashKey[dict]()
+
+
+@pytest.fixture(scope="session")
+def tell_counts(request):
+    """Has counts written under the tests' results: ``tell_counts(what, {outcome: count})``."""
+    return request.config.stash.setdefault(COUNTS, {}).__setitem__
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for what, counts in config.stash.get(COUNTS, {}).items():
+        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"{what}: {told}")

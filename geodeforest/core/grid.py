@@ -87,7 +87,12 @@ class ChipGrid:
             )
 
     def __len__(self) -> int:
-        return len(self._tops()) * len(self._lefts())
+        # Counted, not listed: a header may claim any size.
+        stride = self.chip - self.overlap
+        tops, lefts = (
+            -(-max(side - self.chip, 0) // stride) + 1 for side in (self.height, self.width)
+        )
+        return tops * lefts
 
     def __iter__(self) -> Iterator[Window]:
         """Yield the chips row by row, from north-west to south-east of the pixel grid."""

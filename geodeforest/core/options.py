@@ -40,6 +40,23 @@ class VectorOptions:
             raise OptionError("smooth rounds the pixels' own outlines; leave simplify out")
 
 
+MAX_PIXELS = 40_000_000_000
+"""The largest scene that is opened unasked: 200,000 x 200,000, a country at 10 m."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRules:
+    """What may be opened: VRT files, and scenes of at most ``max_pixels`` pixels."""
+
+    allow_vrt: bool = False
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        _refuse_types(Integral, max_pixels=self.max_pixels)
+        if self.max_pixels < 1:
+            raise OptionError(f"max_pixels {self.max_pixels} must be at least 1")
+
+
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
     """A user's choices; None means the model's own.

@@ -17,7 +17,9 @@ import rasterio
 from rasterio._err import CPLE_BaseError  # what GDAL raises past rasterio's own errors
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
+from geodeforest.geo.headers import check_header
 
 # SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
@@ -45,29 +47,56 @@ _NOT_RASTERS = (
 )
 # GDAL's virtual file systems, inline XML and any scheme; one letter is a Windows drive.
 _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
+_CODEC = re.compile(r"missing codec (?:of code )?(\w+)")
 _AUX_XML_LIMIT = 2**24
 _AUX_XML_POINTERS = (b"OVERVIEW_FILE", b"SourceFilename", b"/vsi")
 
 
+RULES = OpenRules()
+"""What may be opened where nothing else is said."""
+
+
 def open_raster(
-    path: str | os.PathLike[str], drivers: tuple[str, ...] = SCENE_DRIVERS
+    path: str | os.PathLike[str],
+    drivers: tuple[str, ...] = SCENE_DRIVERS,
+    rules: OpenRules = RULES,
 ) -> rasterio.DatasetReader:
     """Open a local raster of one of the given GDAL drivers for reading.
 
     Raises:
         SceneNotFound: there is no such file.
         SceneUnreadable: the path is an address, or the file is not such a raster.
+        SceneTooLarge: it has more pixels than the rules allow.
     """
     _refuse_name(os.fspath(path))
     driver = _driver(Path(path), drivers)
     _check_side_cars(Path(path))
+    dataset = _opened(Path(path), driver)
+    try:
+        check_header(dataset, path, rules)
+    except BaseException:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _opened(path: Path, driver: str) -> rasterio.DatasetReader:
+    whole = path.absolute()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # is said in an error
-            return rasterio.open(Path(path).absolute(), driver=driver)
+            return rasterio.open(whole, driver=driver)
     except GDAL_ERRORS as error:
+        # GDAL begins with the file's name, and some drivers name its folder too.
+        why = cause(error).replace(str(whole), path.name).removeprefix(f"{path.name}: ")
+        if (codec := _CODEC.search(why)) is not None:
+            raise SceneUnreadable(
+                path,
+                f"is compressed with {codec[1]}, which the GDAL at hand cannot read",
+                "write it again with another compression, such as DEFLATE",
+            ) from error
         raise SceneUnreadable(
-            path, f"cannot be opened ({cause(error)})", "download or copy it again"
+            path, f"cannot be opened ({why})", "download or copy it again"
         ) from error
 
 

@@ -1,0 +1,311 @@
+"""Odd, broken and hostile rasters of other projects, each through the whole command.
+
+The manifest beside the files says what should become of each. It was made by rule from a
+look at the files; where another outcome is right, ``BETTER`` says why.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "odd_tiffs"
+WORKER = Path(__file__).with_name("corpus_worker.py")
+
+pytestmark = pytest.mark.skipif(
+    not (CORPUS / "MANIFEST.tsv").exists(), reason="the odd rasters are not on this machine"
+)
+
+SECONDS, PEAK_MB = 30, 450
+
+# What the one line says -> what became of the file. Code 8 is a limit that an option raises.
+SAYS = {
+    r"no geotransform|no CRS;|no usable geotransform": "REFUSE_NOGEOREF",
+    r"no CRS that can be placed on Earth": "REFUSE_LOCAL_CRS",
+    r"is a palette image": "REFUSE_PALETTE",
+    r"holds complex\w* numbers": "REFUSE_DTYPE",
+    r"is VRT text": "REFUSE_DRIVER",
+    r"its header declares|--max-pixels|--memory": "REFUSE_SIZE",
+    r"cannot be opened|header is damaged|Git LFS pointer|is compressed with": "REFUSE_OPEN",
+    r"cannot be read \(": "BLOCK_ERROR",
+}
+
+# What the manifest expects -> what else fulfils it.
+SAME = {
+    "BLOCK_ERROR_ALL": {"BLOCK_ERROR"},
+    "BLOCK_ERROR_PARTIAL": {"BLOCK_ERROR"},
+    "REFUSE_SIZE_OR_WINDOWED": {"REFUSE_SIZE", "OK", "OK_ALL_NODATA"},
+}
+
+# (expected, became, part of the path) -> why that is better. Each has to be of use.
+BETTER = {
+    ("BLOCK_ERROR", "REFUSE_NOGEOREF", ""): (
+        "without a place on Earth it is refused by its header, before a pixel is read"
+    ),
+    ("REFUSE_SIZE_OR_WINDOWED", "REFUSE_NOGEOREF", ""): (
+        "likewise: its size can wait, its blocks are small"
+    ),
+    ("BLOCK_ERROR_ALL", "REFUSE_OPEN", ""): (
+        "the chain of directories is broken, so a mask may be lost, and what was not observed "
+        "would count; the header says so before any pixel does"
+    ),
+    ("REFUSE_NOGEOREF", "REFUSE_OPEN", "ifd-end-pointer.tif"): "likewise, and it has no place",
+    ("REFUSE_NOGEOREF", "REFUSE_PALETTE", ""): (
+        "both are true; a georeference would not make brightness of colour numbers"
+    ),
+    ("REFUSE_OPEN", "REFUSE_PALETTE", "libtiff-uninit-mem2.tif"): (
+        "GDAL opens it; only the probe did not know its compression"
+    ),
+    ("OK", "REFUSE_PALETTE", ""): "a palette is never used as reflectance",
+    ("REFUSE_OPEN", "REFUSE_NOGEOREF", ""): (
+        "the probe did not know the name of the compression; GDAL reads it, so what is missing "
+        "is the place"
+    ),
+    ("REFUSE_OPEN", "REFUSE_DRIVER", ""): "VRT text is known by its first bytes and not opened",
+    ("OK", "OK_ALL_NODATA", "red_square.tif"): (
+        "its nodata is 0 in any band, and pure red is 0 in green and blue: one band of nodata is "
+        "enough not to be assessed"
+    ),
+    ("OK", "REFUSE_LOCAL_CRS", "cog_hirise_mars.tif"): (
+        "Mars: hectares and longitudes are those of the Earth's ellipsoid"
+    ),
+    ("OK", "REFUSE_LOCAL_CRS", "epsg4326_geotiff1_1.tif"): (
+        "latitude 3,751,320: metres that call themselves degrees"
+    ),
+}
+
+# Files to which a library could fall in the worst ways, once by the installed command itself.
+NASTIEST = (
+    "huge_line.tif",  # one row, one block of 2.1 GB, in 370 bytes
+    "libtiff_segfault.tif",  # 65,535 bands
+    "excessive-memory-TIFFFillStrip2.tif",  # 65,535 bands, strips past the end
+    "excessive-memory-TIFFFillTile.tif",  # a tile that claims 256 MB of bytes
+    "data/corrupt.tif",  # the last of four tiles is cut short
+    "byte_lerc.tif",  # an unusual codec
+)
+
+
+def manifest():
+    if not (CORPUS / "MANIFEST.tsv").exists():
+        return []
+    with (CORPUS / "MANIFEST.tsv").open(newline="", encoding="utf-8") as table:
+        return list(csv.DictReader(table, delimiter="\t"))
+
+
+FILES = {row["file"]: row for row in manifest()}
+
+
+def outcome(found):
+    if found["code"] == 0:
+        return "OK" if found["counts"]["assessed_px"] else "OK_ALL_NODATA"
+    error = found["said"][-1] if found["said"] else ""
+    return next((what for words, what in SAYS.items() if re.search(words, error)), error)
+
+
+def fulfils(expected, became):
+    return became == expected or became in SAME.get(expected, ())
+
+
+def reason(expected, became, file):
+    """The row of ``BETTER`` that speaks of this, None where there is none."""
+    rows = (
+        row for row in BETTER if expected.startswith(row[0]) and row[1] == became and row[2] in file
+    )
+    return next(rows, None)
+
+
+def worker(paths, scratch, *extra):
+    """What the worker finds of each file of ``paths`` (file: where it lies).
+
+    Where the worker dies, the file says so, and another goes on.
+    """
+    found, waiting = {}, dict(enumerate(paths))
+    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2])}
+    while waiting:
+        lines = [
+            f"{number}\t{3 if int(FILES[file]['bands'] or 1) >= 3 else 1}\t{paths[file]}\n"
+            for number, file in waiting.items()
+        ]
+        done = subprocess.run(
+            [sys.executable, str(WORKER), *extra],
+            input="".join(lines),
+            capture_output=True,
+            text=True,
+            cwd=scratch,
+            env=environment,
+            timeout=600,
+        )
+        for line in done.stdout.splitlines():
+            one = json.loads(line)
+            found[waiting.pop(one["number"])] = one
+        if waiting:  # it died at the first that is missing
+            file = waiting.pop(min(waiting))
+            found[file] = {"code": done.returncode, "said": ["it died"], "left": []}
+    return found
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, tell_counts):
+    found = worker({file: CORPUS / file for file in FILES}, tmp_path_factory.mktemp("corpus"))
+    tell_counts("odd rasters by outcome", Counter(map(outcome, found.values())))
+    return found
+
+
+PLACE = (
+    "<PAMDataset><SRS>EPSG:32721</SRS>"
+    "<GeoTransform>500000, 10, 0, 9300000, 0, -10</GeoTransform></PAMDataset>"
+)
+PLACELESS = [
+    file
+    for file, row in FILES.items()
+    if row["expected_geodeforest"].startswith(("BLOCK", "REFUSE_NOGEOREF"))
+    and row["gcps"] == "0"  # which hide the side-car's place from GDAL
+]
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory, tell_counts):
+    """The files without a place on Earth, with one in a side-car: now their pixels are read."""
+    folder, copies = tmp_path_factory.mktemp("placed"), {}
+    for number, file in enumerate(PLACELESS):
+        copies[file] = folder / f"{number}.tif"
+        copies[file].write_bytes((CORPUS / file).read_bytes())
+        Path(f"{copies[file]}.aux.xml").write_text(PLACE)
+    found = worker(copies, tmp_path_factory.mktemp("placed_outputs"))
+    tell_counts("those without a place, placed", Counter(map(outcome, found.values())))
+    return found
+
+
+def test_the_corpus_is_whole():
+    assert len(FILES) == 314
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_file_becomes_what_the_manifest_says_or_better(results, file):
+    expected, became = FILES[file]["expected_geodeforest"], outcome(results[file])
+    assert fulfils(expected, became) or reason(expected, became, file), results[file]["said"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_file_gets_one_line_and_leaves_nothing(results, file):
+    found = results[file]
+    said = found["said"]
+    if found["code"] == 0:
+        assert all(
+            line.startswith(("geodeforest: note: ", "geodeforest: warning: ")) for line in said
+        )
+        assert found["left"] == ["classes.tif", "polygons.geojson"]
+        return
+    assert found["code"] in (3, 8)
+    assert [line for line in said if "error" in line.split(":")[1]] == said[-1:]
+    assert said[-1].startswith(f"geodeforest: error: {CORPUS / file}: ") or ".aux" in said[-1]
+    assert said[-1].isprintable()
+    assert "; " in said[-1]
+    assert found["left"] == []
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_file_keeps_to_time_and_memory(results, file):
+    assert results[file]["seconds"] < SECONDS
+    assert results[file]["mb"] < PEAK_MB
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_pixel_is_counted(results, file):
+    counts = results[file].get("counts")
+    if counts:
+        parts = ("assessed_px", "not_assessed_px", "outside_px")
+        assert sum(counts[part] for part in parts) == counts["scene_px"]
+
+
+def test_every_reason_is_of_use(results):
+    used = {
+        reason(row["expected_geodeforest"], outcome(results[file]), file)
+        for file, row in FILES.items()
+        if not fulfils(row["expected_geodeforest"], outcome(results[file]))
+    }
+    assert used == set(BETTER)
+
+
+@pytest.mark.parametrize("file", PLACELESS)
+def test_pixels_that_cannot_be_read_are_an_error(placed, file):
+    unreadable = FILES[file]["expected_geodeforest"].startswith("BLOCK_ERROR")
+    became = outcome(placed[file])
+    assert became in {"REFUSE_OPEN", "REFUSE_PALETTE", "BLOCK_ERROR", "REFUSE_SIZE"} or (
+        not unreadable and became in {"OK", "OK_ALL_NODATA"}
+    )
+    assert placed[file]["mb"] < PEAK_MB
+    assert placed[file]["seconds"] < SECONDS
+
+
+def side_cars():
+    if not (CORPUS / "SIDECARS.tsv").exists():
+        return {}
+    with (CORPUS / "SIDECARS.tsv").open(newline="", encoding="utf-8") as table:
+        return {row["file"]: row["belongs_to"] for row in csv.DictReader(table, delimiter="\t")}
+
+
+SIDE_CARS = side_cars()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The files that have side-cars, without them."""
+    folder, copies = tmp_path_factory.mktemp("alone"), {}
+    for number, file in enumerate(SIDE_CARS.values()):
+        copies[file] = folder / f"{number}.tif"
+        copies[file].write_bytes((CORPUS / file).read_bytes())
+    return worker(copies, tmp_path_factory.mktemp("alone_outputs"))
+
+
+# What is said or found without the side-car, where that differs from what is with it.
+WITHOUT = {
+    "RGB2.byte.tif.msk": '"not_assessed_px": 0',
+    "3376.aux": "no CRS that can be placed on Earth",
+    "input_contour_rotated_pole.tif.aux.xml": "no CRS;",
+    "grey.wld": "no geotransform;",
+    "rgb.wld": "no geotransform;",
+    "rgba.wld": "no geotransform;",
+    "toronto.tfw": "no geotransform;",
+    "toronto.tif.aux.xml": "no geotransform;",
+}
+
+
+@pytest.mark.parametrize("side_car", SIDE_CARS)
+def test_a_side_car_says_what_only_it_can_say(results, alone, side_car):
+    with_it, without = results[SIDE_CARS[side_car]], alone[SIDE_CARS[side_car]]
+    told = WITHOUT.get(side_car.rpartition("/")[2])
+    if told is None:
+        assert (outcome(with_it), with_it["counts"]) == (outcome(without), without["counts"])
+    else:
+        assert told not in json.dumps(with_it)
+        assert told in json.dumps(without)
+
+
+@pytest.mark.parametrize("name", NASTIEST)
+def test_the_command_itself_stays_small_and_quick(name, tmp_path):
+    (file,) = (file for file in FILES if file.endswith(name))
+    command = [sys.executable, "-m", "geodeforest", "scan", str(CORPUS / file), "-o", "o.geojson"]
+    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2])}
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = process.stderr.read().splitlines()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 3, said
+    assert len(said) == 1
+    assert usage.ru_utime + usage.ru_stime < 4  # of which 1 s is the program's start
+    assert time.perf_counter() - begun < 60
+    assert usage.ru_maxrss < 300 * 1024
+    assert list(tmp_path.iterdir()) == []
