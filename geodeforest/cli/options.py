@@ -146,6 +146,15 @@ memory = click.option(
     help="Memory that the work has to fit in.",
 )
 
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=40_000_000_000,
+    show_default=True,
+    metavar="N",
+    help="Refuse larger scenes, before anything of their size is held.",
+)
+
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace outputs that exist. [default: refuse]"
 )
@@ -211,6 +220,6 @@ def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
     reading = (model, engine, bands, scale, resample, assign_crs, threshold)
     polygons = (min_area, merge_small, simplify, smooth)
-    for option in reversed((*reading, *polygons, chip, overlap, threads, memory)):
+    for option in reversed((*reading, *polygons, chip, overlap, threads, memory, max_pixels)):
         command = option(command)
     return command

@@ -62,9 +62,10 @@ class ScanOptions:
     """A user's choices; None means the model's own.
 
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
-    ``smooth`` and ``merge_small`` are those of ``VectorOptions``. ``memory`` is in MB,
-    ``chip`` and ``overlap`` in pixels. Pixels that are not of the model's size are made so,
-    unless ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks.
+    ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``max_pixels`` is that of
+    ``OpenRules``. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels. Pixels that are not
+    of the model's size are made so, unless ``resample`` is False. ``assign_crs`` stands in for
+    a CRS that the scene lacks.
     """
 
     bands: Sequence[str] | None = None
@@ -80,6 +81,7 @@ class ScanOptions:
     memory: int = 1024
     resample: bool = True
     assign_crs: object = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
@@ -87,7 +89,7 @@ class ScanOptions:
         _refuse_types(Integral, **sizes, threads=self.threads, memory=self.memory)
         if self.threshold is not None:
             threshold_step(self.threshold)
-        _ = self.vector
+        _ = self.vector, self.rules
         if self.chip is not None and self.chip < 1:
             raise OptionError(f"chip {self.chip} px must be at least 1")
         if self.threads is not None and self.threads < 1:
@@ -99,6 +101,11 @@ class ScanOptions:
     def vector(self) -> VectorOptions:
         """How polygons are made."""
         return VectorOptions(self.min_area, self.simplify, self.smooth, self.merge_small)
+
+    @property
+    def rules(self) -> OpenRules:
+        """What may be opened."""
+        return OpenRules(max_pixels=self.max_pixels)
 
 
 def _refuse_types(kind: type, **values: object) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import rasterio
 
 from geodeforest.core.grid import Window
-from geodeforest.core.options import Stored
+from geodeforest.core.options import OpenRules, Stored
 from geodeforest.core.pixels import Pixels
 from geodeforest.core.ports import SceneSource
 from geodeforest.errors import SceneUnreadable
 from geodeforest.geo.bands import Band, refuse_palette, select_bands
 from geodeforest.geo.georeference import check_georeference, scene_gsd, with_crs
-from geodeforest.geo.opening import GDAL_ERRORS, cause
+from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause
 from geodeforest.geo.parts import Part, Raster
 from geodeforest.geo.profile import (
     SceneProfile,
@@ -149,6 +149,7 @@ def open_scene(
     georeferenced: bool = True,
     palette: bool = False,
     assign_crs: object = None,
+    rules: OpenRules = RULES,
 ) -> Iterator[Scene]:
     """Open a scene and choose its bands, as ``geo.bands.select_bands`` tells.
 
@@ -160,9 +161,10 @@ def open_scene(
         SceneUnreadable: not a raster, damaged, complex numbers, or a palette image.
         NotGeoreferenced: no CRS or geotransform, unless ``georeferenced`` is False.
         BandMissing: a band asked for is not there.
+        SceneTooLarge: it has more pixels than the ``rules`` allow.
     """
     with ExitStack() as stack:
-        found = open_source(source, stack)
+        found = open_source(source, stack, rules)
         try:
             chosen = select_bands(_numbered(found.parts), found.path, bands=bands, wanted=wanted)
             scene = RasterScene(found, chosen)

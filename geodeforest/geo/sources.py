@@ -17,10 +17,11 @@ import numpy as np
 import rasterio
 from rasterio.vrt import WarpedVRT
 
+from geodeforest.core.options import OpenRules
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import SPECTRAL, Band, band_word, canonical
 from geodeforest.geo.names import scene_name, split_names
-from geodeforest.geo.opening import GDAL_ERRORS, cause, open_raster
+from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause, open_raster
 from geodeforest.geo.parts import ArrayPart, DatasetPart, Part, Raster
 
 _ARRAY_NAME = "array"
@@ -40,31 +41,32 @@ class OpenSource:
     name: str
 
 
-def open_source(source: Source, stack: ExitStack) -> OpenSource:
+def open_source(source: Source, stack: ExitStack, rules: OpenRules = RULES) -> OpenSource:
     """Open what a user named; ``stack`` closes what was opened here.
 
     Raises:
         SceneNotFound: there is no such file.
         SceneUnreadable: not a raster, or damaged.
+        SceneTooLarge: it has more pixels than the ``rules`` allow.
         OptionError: it is nothing that can be a scene.
     """
     if isinstance(source, str | os.PathLike):
         source = split_names(os.fspath(source))
     if not isinstance(source, list | tuple):
-        part = _part(source, stack)
+        part = _part(source, stack, rules)
         return OpenSource((part,), part.path, Path(part.path).name)
     if not source:
         raise OptionError("scene: no file is named; give one at least")
-    parts = tuple(_part(each, stack) for each in source)
+    parts = tuple(_part(each, stack, rules) for each in source)
     paths = [part.path for part in parts]
     if len(parts) > 1:
         parts = tuple(map(_with_file_name, parts))
     return OpenSource(parts, paths[0], scene_name(paths))
 
 
-def _part(source: Any, stack: ExitStack) -> Part:
+def _part(source: Any, stack: ExitStack, rules: OpenRules) -> Part:
     if isinstance(source, str | os.PathLike):
-        return _dataset(stack.enter_context(open_raster(source)), os.fspath(source))
+        return _dataset(stack.enter_context(open_raster(source, rules=rules)), os.fspath(source))
     if isinstance(source, rasterio.DatasetReader | WarpedVRT):
         return _dataset(source, str(source.name))
     if isinstance(source, Raster):

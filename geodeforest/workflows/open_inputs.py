@@ -46,7 +46,11 @@ def open_inputs(
     """
     with ExitStack() as stack:
         given = open_scene(
-            source, bands=options.bands, wanted=spec.bands, assign_crs=options.assign_crs
+            source,
+            bands=options.bands,
+            wanted=spec.bands,
+            assign_crs=options.assign_crs,
+            rules=options.rules,
         )
         scene = stack.enter_context(given)
         inputs = Inputs(scene, scene.profile)

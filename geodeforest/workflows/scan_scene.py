@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
+from geodeforest.core.options import MAX_PIXELS, ScanOptions, ScanPlan, plan_scan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor, Progress
@@ -76,6 +76,7 @@ def scan(
     memory: int = 1024,
     resample: bool = True,
     assign_crs: object = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> ScanReport:
     """Find deforestation in a scene. Writes no file unless a path is given.
@@ -105,6 +106,7 @@ def scan(
         memory: MB that the plan must fit in.
         resample: bring pixels that are not of the model's size to it; False refuses them.
         assign_crs: the CRS of a scene that has a geotransform and none, such as "EPSG:32721".
+        max_pixels: larger scenes are refused.
         progress: called with the chips done and their total.
 
     Raises:
@@ -113,6 +115,7 @@ def scan(
         ModelError: the model is refused.
         OutputError: an output exists or cannot be written.
         BudgetExceeded: the plan needs more than ``memory``.
+        SceneTooLarge: the scene has more than ``max_pixels``.
     """
     options = ScanOptions(
         bands=_bands(bands),
@@ -128,6 +131,7 @@ def scan(
         memory=memory,
         resample=resample,
         assign_crs=assign_crs,
+        max_pixels=max_pixels,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite)
     if model is None or isinstance(model, str | os.PathLike):
