@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from geodeforest.geo.scene import Raster
     from geodeforest.workflows.build_records import build_records
     from geodeforest.workflows.cut_chips import chips
+    from geodeforest.workflows.evaluate_model import evaluate
+    from geodeforest.workflows.evaluation import Evaluation
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.network import build_unet
     from geodeforest.workflows.polygonize_map import polygonize
@@ -30,12 +32,14 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "Evaluation",
     "Raster",
     "ScanReport",
     "build_records",
     "build_unet",
     "chips",
     "errors",
+    "evaluate",
     "load_model",
     "polygonize",
     "scan",
@@ -43,11 +47,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Evaluation": "geodeforest.workflows.evaluation",
     "Raster": "geodeforest.geo.scene",
     "ScanReport": "geodeforest.workflows.scan_report",
     "build_records": "geodeforest.workflows.build_records",
     "build_unet": "geodeforest.workflows.network",
     "chips": "geodeforest.workflows.cut_chips",
+    "evaluate": "geodeforest.workflows.evaluate_model",
     "load_model": "geodeforest.workflows.load_model",
     "polygonize": "geodeforest.workflows.polygonize_map",
     "scan": "geodeforest.workflows.scan_scene",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "chip": ("geodeforest.cli.chip", "Cut a scene into georeferenced chips."),
+    "evaluate": ("geodeforest.cli.evaluate", "Compare what a model finds with the truth."),
     "model": ("geodeforest.cli.model", "List, show and verify models."),
     "plan": ("geodeforest.cli.plan", "Say what a scan of a scene would read, need and refuse."),
     "polygonize": ("geodeforest.cli.polygonize", "Make polygons of a class map."),

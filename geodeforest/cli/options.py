@@ -60,6 +60,32 @@ def parse_scale(
     return low, high
 
 
+def _class_id(name: str) -> int:
+    from geodeforest.workflows.build_records import class_id
+
+    try:
+        return class_id(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def parse_class_map(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> dict[int | str, int] | None:
+    """The value of an option like ``--class-map``."""
+    if text is None:
+        return None
+    entries = [entry.rpartition("=") for entry in text.split(",")]
+    if any(not value.strip() or not sign for value, sign, _ in entries):
+        raise click.BadParameter(f"{text!r} is not like 1=forest,2=deforestation")
+    return {value.strip(): _class_id(name) for value, _, name in entries}
+
+
+def parse_class(_: click.Context, __: click.Parameter, name: str | None) -> int | None:
+    """The value of an option that names a class."""
+    return None if name is None else _class_id(name)
+
+
 def polygon_files(default: str) -> Callable[[Any], Any]:
     """The option for files of polygons; ``default`` says what is written without it."""
     return click.option(
@@ -213,6 +239,26 @@ assign_crs = click.option(
     "--assign-crs",
     metavar="CRS",
     help="The CRS of a raster that has a geotransform but no CRS, such as EPSG:32721.",
+)
+
+
+label_field = click.option(
+    "--label-field", metavar="NAME", help="Attribute of label polygons that holds the class."
+)
+
+class_map = click.option(
+    "--class-map",
+    metavar="VALUE=CLASS,...",
+    callback=parse_class_map,
+    help="Classes of the values in the labels: forest, deforestation, other or ignore. "
+    "[default: 0 forest, 1 deforestation, 2 other, or these names]",
+)
+
+background = click.option(
+    "--background",
+    metavar="CLASS",
+    callback=parse_class,
+    help="Class of what no label polygon covers. [default: ignored]",
 )
 
 

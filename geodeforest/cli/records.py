@@ -15,30 +15,6 @@ if TYPE_CHECKING:
     from geodeforest.nn.index import RecordIndex
 
 
-def _class_id(name: str) -> int:
-    from geodeforest.workflows.build_records import class_id
-
-    try:
-        return class_id(name)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _parse_class_map(
-    _: click.Context, __: click.Parameter, text: str | None
-) -> dict[int | str, int] | None:
-    if text is None:
-        return None
-    entries = [entry.rpartition("=") for entry in text.split(",")]
-    if any(not value.strip() or not sign for value, sign, _ in entries):
-        raise click.BadParameter(f"{text!r} is not like 1=forest,2=deforestation")
-    return {value.strip(): _class_id(name) for value, _, name in entries}
-
-
-def _parse_class(_: click.Context, __: click.Parameter, name: str | None) -> int | None:
-    return None if name is None else _class_id(name)
-
-
 def _parse_scene_inputs(
     _: click.Context, __: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[SceneInput, ...]:
@@ -69,22 +45,9 @@ def command() -> None:
     metavar="DIR",
     help="Directory to write the shards and index.json to.",
 )
-@click.option(
-    "--label-field", metavar="NAME", help="Attribute of label polygons that holds the class."
-)
-@click.option(
-    "--class-map",
-    metavar="VALUE=CLASS,...",
-    callback=_parse_class_map,
-    help="Classes of the values in the labels: forest, deforestation, other or ignore. "
-    "[default: 0 forest, 1 deforestation, 2 other, or these names]",
-)
-@click.option(
-    "--background",
-    metavar="CLASS",
-    callback=_parse_class,
-    help="Class of what no label polygon covers. [default: ignored in training]",
-)
+@options.label_field
+@options.class_map
+@options.background
 @click.option(
     "--chip",
     type=click.IntRange(min=1),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geodeforest.core.arrays import Ints
 from geodeforest.core.boundary import BoundaryCounter
 from geodeforest.core.calibration import Reliability, ScoreHistogram, bin_scores, reliability
-from geodeforest.core.decide import STEPS
+from geodeforest.core.decide import STEPS, threshold_step
 from geodeforest.core.metrics import Confusion, ratio
 from geodeforest.core.objects import CONFIDENCES, ObjectMatcher
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
@@ -31,20 +31,25 @@ _OWN = ("confusion", "scores", "boundary", "objects", "confidence", "unseen")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How outlines and objects are judged.
+    """How a model is judged.
 
     A boundary pixel may lie ``tolerance`` pixels off. Objects of less than ``min_object``
-    pixels are passed over, true ones and found ones.
+    pixels are passed over, true ones and found ones. ``threshold`` None is the model's.
+    Logits are divided by ``temperature``, as if the model had been calibrated by it.
     """
 
     tolerance: int = 2
     min_object: int = 1
+    threshold: float | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance <= 100:
             raise OptionError(f"tolerance {self.tolerance} px must be in 0..100")
         if self.min_object < 1:
             raise OptionError(f"min_object {self.min_object} px must be at least 1")
+        if self.threshold is not None:
+            threshold_step(self.threshold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,3 +242,39 @@ class ScoreMapSink(_MapSink):
             scale=1 / STEPS,
         )
         super().__init__(path, profile, layout)
+
+
+CONFUSION = {
+    0: ("true negative", (222, 222, 222)),
+    1: ("true positive", (27, 120, 55)),
+    2: ("false positive", (215, 48, 39)),
+    3: ("false negative", (69, 117, 180)),
+}
+"""The codes of a confusion map: what they mean for deforestation, and their colours."""
+
+
+def confusion_codes(
+    truth: NDArray[np.uint8], found: NDArray[np.uint8], target: int
+) -> NDArray[np.uint8]:
+    """The codes of class indexes (rows, cols), 255 where truth or result is 255."""
+    codes = np.array([[0, 2], [3, 1]], np.uint8)
+    both: NDArray[np.uint8] = codes[(truth == target).astype(int), (found == target).astype(int)]
+    both[(truth == NOT_ASSESSED) | (found == NOT_ASSESSED)] = NOT_ASSESSED
+    return both
+
+
+class ConfusionMapSink(_MapSink):
+    """Rows of ``confusion_codes`` become a map with a colour table, 255 = nothing to compare."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], profile: SceneProfile, tags: Mapping[str, str]
+    ) -> None:
+        names = {str(code): name for code, (name, _) in CONFUSION.items()}
+        layout = _Layout(
+            description="deforestation: " + ", ".join(f"{i} {n}" for i, n in names.items()),
+            overviews="NEAREST",
+            tags={**tags, **{f"CLASS_{i}": name for i, name in names.items()}},
+            colours={code: (*colour, 255) for code, (_, colour) in CONFUSION.items()}
+            | {NOT_ASSESSED: (0, 0, 0, 0)},
+        )
+        super().__init__(path, profile, layout)

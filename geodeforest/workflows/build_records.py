@@ -191,10 +191,15 @@ def class_id(name: str, classes: Sequence[ClassDef] = CLASSES) -> int:
     return ids[word]
 
 
+def group_of(scene: str | os.PathLike[str]) -> str:
+    """The name under which a scene's chips stay together: its file name, without ending."""
+    return _CHIP_NAME.sub("", Path(scene).stem)
+
+
 def _groups(pairs: Sequence[Pair], options: BuildOptions) -> tuple[str, ...]:
     if not pairs:
         raise OptionError("no scene was given; records need pairs of a scene and its labels")
-    groups = options.groups or tuple(_CHIP_NAME.sub("", Path(scene).stem) for scene, _ in pairs)
+    groups = options.groups or tuple(group_of(scene) for scene, _ in pairs)
     if len(groups) != len(pairs):
         raise OptionError(f"{len(groups)} groups for {len(pairs)} scenes: give one per scene")
     groups = tuple(_plain(group) for group in groups)

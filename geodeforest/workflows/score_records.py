@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from geodeforest.nn.index import RecordIndex
     from geodeforest.nn.records import Paths, Record
 
-MEASURE = Measure()
-
 Scores: TypeAlias = NDArray[np.float32]
 """Scores of a record: (rows, cols, classes)."""
 
@@ -35,14 +33,11 @@ def score_records(
     model: Predictor,
     records: Paths,
     groups: Collection[str] | None = None,
-    *,
-    measure: Measure = MEASURE,
-    temperature: float = 1.0,
+    measure: Measure | None = None,
 ) -> dict[str, Tally]:
     """Run a model over records and count what it finds, by group; all groups by default.
 
     For a fold of a cross-validation: the model trained without ``groups``, and the groups.
-    Logits are divided by ``temperature``, as if the model had been calibrated by it.
 
     Raises:
         MissingExtra: TensorFlow is not installed.
@@ -52,7 +47,7 @@ def score_records(
     need_training("reading training records")
     counted: dict[str, Tally] = {}
     for record, scores in scored(model, records, groups):
-        found = _counted(record, cooled(scores, temperature), model.spec, measure)
+        found = _counted(record, scores, model.spec, measure or Measure())
         before = counted.get(record.group)
         counted[record.group] = found if before is None else before + found
     return dict(sorted(counted.items()))
@@ -115,8 +110,11 @@ def _scores(model: Predictor, record: Record, index: RecordIndex) -> Scores:
 
 
 def _counted(record: Record, scores: Scores, spec: ModelSpec, measure: Measure) -> Tally:
-    planes = scores[..., list(stitched_planes(spec))].transpose(2, 0, 1)
-    found, stored = decide(planes, record.valid, spec, threshold_step(spec.threshold))
+    step = threshold_step(measure.threshold or spec.threshold)
+    planes = cooled(scores, measure.temperature)[..., list(stitched_planes(spec))].transpose(
+        2, 0, 1
+    )
+    found, stored = decide(planes, record.valid, spec, step)
     truth = np.where(record.valid, class_indexes(record.labels, spec), np.uint8(NOT_ASSESSED))
     scorer = Scorer(spec, truth.shape[1], measure)
     scorer.feed(truth, class_indexes(found, spec), stored, planes[0])

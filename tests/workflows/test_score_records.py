@@ -7,6 +7,7 @@ import pytest
 
 from geodeforest.core.calibration import bin_scores
 from geodeforest.core.spec import ClassDef
+from geodeforest.core.tally import Measure
 from geodeforest.errors import OptionError, RecordError
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
 from geodeforest.workflows.build_records import build_records
@@ -47,7 +48,9 @@ def test_scores_are_counted_by_truth(records):
 
 def test_a_temperature_changes_scores_and_no_class(records):
     model = ConstantPredictor(0.9)
-    plain, mild = (score_records(model, records, temperature=t)["right"] for t in (1.0, 3.0))
+    plain, mild = (
+        score_records(model, records, measure=Measure(temperature=t))["right"] for t in (1.0, 3.0)
+    )
     assert (plain.confusion == mild.confusion).all()
     level = 1 / (1 + 9 ** (-1 / 3))
     assert bin_scores()[mild.scores[1].argmax()] == pytest.approx(level, abs=0.004)
