@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geodeforest.workflows.cut_chips import chips
     from geodeforest.workflows.evaluate_model import evaluate
     from geodeforest.workflows.evaluation import Evaluation
+    from geodeforest.workflows.import_model import import_model
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.network import build_unet
     from geodeforest.workflows.polygonize_map import polygonize
@@ -40,6 +41,7 @@ __all__ = [
     "chips",
     "errors",
     "evaluate",
+    "import_model",
     "load_model",
     "polygonize",
     "scan",
@@ -54,6 +56,7 @@ _HOMES = {
     "build_unet": "geodeforest.workflows.network",
     "chips": "geodeforest.workflows.cut_chips",
     "evaluate": "geodeforest.workflows.evaluate_model",
+    "import_model": "geodeforest.workflows.import_model",
     "load_model": "geodeforest.workflows.load_model",
     "polygonize": "geodeforest.workflows.polygonize_map",
     "scan": "geodeforest.workflows.scan_scene",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "chip": ("geodeforest.cli.chip", "Cut a scene into georeferenced chips."),
     "evaluate": ("geodeforest.cli.evaluate", "Compare what a model finds with the truth."),
-    "model": ("geodeforest.cli.model", "List, show and verify models."),
+    "model": ("geodeforest.cli.model", "List, show, verify, import and export models."),
     "plan": ("geodeforest.cli.plan", "Say what a scan of a scene would read, need and refuse."),
     "polygonize": ("geodeforest.cli.polygonize", "Make polygons of a class map."),
     "records": ("geodeforest.cli.records", "Build, describe and verify training records."),

@@ -1,9 +1,10 @@
-"""``geodeforest model``: which models there are, what they say, whether they are whole."""
+"""``geodeforest model``: which models there are, what they say, and their ways in and out."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group(name="model")
 def command() -> None:
-    """List, show and verify models."""
+    """List, show, verify, import and export models."""
 
 
 @command.command(name="list")
@@ -54,6 +55,92 @@ def verify_model(model: str) -> None:
 
     spec = load_model(model).spec
     emit(f"{spec.name} {spec.version}: {len(spec.files)} files are whole, the network runs")
+
+
+def _parse_classes(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> dict[str, str] | None:
+    """The value of ``--classes``: names and roles, in the network's order."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    named = {name.strip(): role.strip() for name, _, role in pairs}
+    if not all(named) or not all(named.values()) or len(named) < len(pairs):
+        raise click.BadParameter(
+            f"{text!r} is not like closed=forest,cut=deforestation,water=other"
+        )
+    return named
+
+
+@command.command(name="import")
+@click.argument("weights", metavar="FILE", type=options.PATH)
+@click.option(
+    "-o", "--output", required=True, type=options.PATH, metavar="DIR", help="Model directory."
+)
+@click.option(
+    "--concat",
+    type=click.Choice(["up-first", "skip-first"]),
+    help="How the network joins what was upsampled and the skip. [default: as the seed's code: "
+    "up-first, skip-first in its dense network]",
+)
+@click.option(
+    "--bands",
+    metavar="R,G,B",
+    callback=options.parse_bands,
+    help="Names of the network's bands, in its order. [default of three: red,green,blue]",
+)
+@click.option(
+    "--classes",
+    metavar="NAME=ROLE,...",
+    callback=_parse_classes,
+    help="Names of the network's classes, in its order, and what each is: forest, deforestation "
+    "or other. [default of three: these]",
+)
+@click.option(
+    "--scale",
+    default="0,255",
+    show_default=True,
+    metavar="LOW,HIGH",
+    callback=options.parse_scale,
+    help="Stored numbers that become the network's 0 and 1.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["uint8", "uint16", "int16", "int32", "float32", "float64"]),
+    default="uint8",
+    show_default=True,
+    help="Data type of the scenes that the scale is for.",
+)
+@click.option(
+    "--gsd",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="METERS",
+    help="Pixel size that it was trained on. [default: unknown, and never checked]",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.5,
+    show_default=True,
+    metavar="FLOAT",
+    help="Score from which a pixel is deforestation.",
+)
+@click.option("--name", metavar="NAME", help="Name of the model. [default: that of DIR]")
+@click.option("--licence", default="", metavar="TEXT", help="Licence of the weights.")
+@options.overwrite
+@options.debug
+def import_weights(weights: Path, output: Path, overwrite: bool, **chosen: Any) -> None:
+    """Make a model directory of the seed system's weights: FILE.h5, as Keras 2 saved it.
+
+    The network is told by the shapes of its weights; nothing in the file is run.
+
+    Needs: pip install "geodeforest[train]"
+    """
+    from geodeforest.workflows.import_model import import_model
+
+    spec = import_model(weights, output, overwrite=overwrite, **chosen)
+    filters = "-".join(str(number) for number in spec.architecture.filters)
+    emit(one_line(f"{spec.name} {spec.version}: filters {filters}, {_bands(spec)} -> {output}"))
 
 
 def _facts(spec: ModelSpec) -> dict[str, object]:

@@ -59,7 +59,7 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     "--loss",
     default="cross-entropy",
     show_default=True,
-    type=click.Choice(["cross-entropy", "dice", "tversky", "hybrid"]),
+    type=click.Choice(["cross-entropy", "dice", "tversky", "hybrid", "seed-hybrid"]),
     help="What to minimise.",
 )
 @click.option(

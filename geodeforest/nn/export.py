@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.spec import ModelFile, ModelSpec
 from geodeforest.errors import ModelError, OutputUnwritable, SpecError, WeightsError
+from geodeforest.nn.hdf5 import ENTRIES_LIMIT, brief, own
 from geodeforest.nn.to_onnx import to_onnx
 from geodeforest.nn.unet import build_unet
 
@@ -36,8 +36,6 @@ CARD_FILE = "MODEL_CARD.md"
 
 TOLERANCE = 1e-4
 """How far a score of the ONNX graph may lie from Keras'."""
-
-_LAYERS_LIMIT = 10_000  # in a weights file; the largest known network has 150
 
 
 def export_model(model: keras.Model, spec: ModelSpec, directory: Path, card: str) -> ModelSpec:
@@ -104,7 +102,7 @@ def _rebuilt(spec: ModelSpec, path: Path, size: int) -> keras.Model:
             raise WeightsError(path, "it is too small for the spec's network", "export it again")
         return _build(spec)
     except (ValueError, TypeError, OverflowError, MemoryError, tf.errors.OpError) as error:
-        raise SpecError("architecture", f"cannot be built ({_brief(error)})") from error
+        raise SpecError("architecture", f"cannot be built ({brief(error)})") from error
 
 
 def _least_parameters(spec: ModelSpec) -> int:
@@ -217,34 +215,19 @@ def _load_weights(model: keras.Model, path: Path) -> None:
             saved = _saved_layers(file)
             for layer in model.layers:
                 for number, weight in enumerate(layer.weights):
-                    data = _own(saved[layer.name], str(number), h5py.Dataset)
+                    data = own(saved[layer.name], str(number), h5py.Dataset)
                     if data.shape != tuple(weight.shape) or data.dtype != np.float32:
                         raise ValueError(f"{weight.path} is {data.dtype} {data.shape}")
                     weight.assign(data[()])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        why = f"the weights do not fit the spec's network ({_brief(error)})"
+        why = f"the weights do not fit the spec's network ({brief(error)})"
         raise WeightsError(path, why, "export the model again") from error
 
 
 def _saved_layers(file: h5py.File) -> dict[str, h5py.Group]:
     """The variables of each saved layer by the layer's name."""
-    layers = _own(file, "layers", h5py.Group)
-    if len(layers) > _LAYERS_LIMIT:
+    layers = own(file, "layers", h5py.Group)
+    if len(layers) > ENTRIES_LIMIT:
         raise ValueError(f"{len(layers)} layers")
-    parts = (_own(_own(layers, name, h5py.Group), "vars", h5py.Group) for name in layers)
+    parts = (own(own(layers, name, h5py.Group), "vars", h5py.Group) for name in layers)
     return {str(part.attrs.get("name")): part for part in parts}
-
-
-def _own(group: h5py.Group, name: str, kind: type) -> Any:
-    """An entry of ``group`` that is of this ``kind`` and lies in the file itself."""
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{group.name}/{name} is missing or a link")
-    entry = group[name]
-    elsewhere = isinstance(entry, h5py.Dataset) and (entry.external or entry.is_virtual)
-    if elsewhere or not isinstance(entry, kind):
-        raise ValueError(f"{group.name}/{name} is not a {kind.__name__.lower()} of this file")
-    return entry
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -59,7 +59,7 @@ def model_directory(model: str | PathLike[str] | None = None) -> Path:
     if model is not None and is_directory:
         return directory
     if is_file:
-        why = f"not a model directory (found: {_kind(directory)})"
+        why = f"not a model directory (found: {file_kind(directory)})"
         raise ModelError(wanted, why, f"name the directory that holds {SPEC_FILE}")
     known = ", ".join(builtin_names()) or "none"
     raise ModelError(
@@ -67,7 +67,8 @@ def model_directory(model: str | PathLike[str] | None = None) -> Path:
     )
 
 
-def _kind(path: Path) -> str:
+def file_kind(path: Path) -> str:
+    """What a file is by its first bytes, in words; it must be a regular one."""
     try:
         with path.open("rb") as file:
             start = file.read(32)
@@ -87,7 +88,7 @@ def read_spec(directory: Path) -> ModelSpec:
     content = _read(path, _SPEC_LIMIT_BYTES)
     try:
         spec = ModelSpec.from_json(content.decode("utf-8"))
-        _check_bounds(spec)
+        check_bounds(spec)
         return spec
     except SpecError as error:
         why = str(error.why).removeprefix(f"field `{error.field}` ")
@@ -97,8 +98,12 @@ def read_spec(directory: Path) -> ModelSpec:
         raise ModelError(path, why, "export the model again") from error
 
 
-def _check_bounds(spec: ModelSpec) -> None:
-    """Bounds that keep a hostile spec from asking for absurd memory or garbling a terminal."""
+def check_bounds(spec: ModelSpec) -> None:
+    """Bounds that keep a hostile spec from asking for absurd memory or garbling a terminal.
+
+    Raises:
+        SpecError: the spec is beyond them.
+    """
     if spec.multiple > _MULTIPLE_LIMIT:
         raise SpecError("architecture", f"has a multiple of more than {_MULTIPLE_LIMIT} px")
     if spec.chip > _CHIP_LIMIT:

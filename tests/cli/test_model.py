@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -138,6 +139,68 @@ def test_an_unknown_model_ends_with_6_and_names_the_builtin_ones(shelf, command)
     assert "(broad, tiny)" in done.stderr
 
 
-def test_help_shows_the_three_commands():
+def test_help_shows_the_commands():
     text = run("--help").stdout
-    assert all(f"\n  {name}" in text for name in ("list", "show", "verify"))
+    assert all(f"\n  {name}" in text for name in ("list", "show", "verify", "import"))
+
+
+def test_import_hands_over_what_was_chosen(tmp_path, monkeypatch):
+    seen = {}
+
+    def import_model(*args, **chosen):
+        seen.update(chosen, args=args)
+        return replace(SPEC, name="im\nported")
+
+    monkeypatch.setattr("geodeforest.workflows.import_model.import_model", import_model)
+    done = run(
+        *("import", "x.h5", "-o", tmp_path / "model", "--concat", "skip-first"),
+        *("--bands", "red,green", "--classes", "wood=forest, cut=deforestation"),
+        *("--scale", "0,10000", "--dtype", "uint16", "--gsd", "10", "--threshold", "0.4"),
+        *("--name", "mine", "--licence", "CC0", "--overwrite"),
+    )
+    assert done.exit_code == 0
+    assert done.stdout == f"im\\nported 1.2: filters 4, 2 bands (red, green) -> {tmp_path}/model\n"
+    assert seen == {
+        "args": (Path("x.h5"), tmp_path / "model"),
+        "concat": "skip-first",
+        "bands": ("red", "green"),
+        "classes": {"wood": "forest", "cut": "deforestation"},
+        "scale": (0, 10000),
+        "dtype": "uint16",
+        "gsd": 10,
+        "threshold": 0.4,
+        "name": "mine",
+        "licence": "CC0",
+        "overwrite": True,
+    }
+
+
+def test_import_without_options_leaves_the_seeds_defaults(tmp_path, monkeypatch):
+    from geodeforest.workflows.import_model import ImportOptions
+
+    seen = {}
+
+    def import_model(*args, overwrite, **chosen):
+        seen.update(chosen)
+        return SPEC
+
+    monkeypatch.setattr("geodeforest.workflows.import_model.import_model", import_model)
+    assert run("import", "x.h5", "-o", tmp_path / "model").exit_code == 0
+    assert ImportOptions(**seen) == ImportOptions()
+
+
+@pytest.mark.parametrize("text", ["", "wood", "wood=", "=forest", "a=forest,a=other", "a=forest,"])
+def test_import_refuses_classes_that_are_no_pairs(text, tmp_path):
+    done = run("import", "x.h5", "-o", tmp_path / "model", "--classes", text)
+    assert done.exit_code == 2
+    assert "--classes" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x05pickle", b"\x89HDF\r\n\x1a\n" + bytes(4000)])
+def test_import_ends_with_6_and_one_line_for_another_file(content, tmp_path):
+    (tmp_path / "x.h5").write_bytes(content)
+    done = run("import", tmp_path / "x.h5", "-o", tmp_path / "model")
+    assert (done.exit_code, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"geodeforest: error: {tmp_path / 'x.h5'}: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "model").exists()
