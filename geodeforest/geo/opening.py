@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
 from geodeforest.geo.headers import check_header
+from geodeforest.geo.tiff_chain import check_chain
 
 # SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
@@ -71,6 +72,8 @@ def open_raster(
     _refuse_name(os.fspath(path))
     driver = _driver(Path(path), drivers)
     _check_side_cars(Path(path))
+    if driver == "GTiff":
+        check_chain(Path(path))
     dataset = _opened(Path(path), driver)
     try:
         check_header(dataset, path, rules)
@@ -161,8 +164,11 @@ def _check_side_cars(path: Path) -> None:
     # driver: one that is VRT text would fetch what it names.
     for suffix in (".msk", ".ovr"):
         side_car = path.with_name(path.name + suffix)
-        if side_car.exists() and not _head(side_car).startswith(_TIFF):
+        if not side_car.exists():
+            continue
+        if not _head(side_car).startswith(_TIFF):
             raise SceneUnreadable(side_car, "is a side-car that is not a TIFF", "remove it")
+        check_chain(side_car)
     notes = path.with_name(path.name + ".aux.xml")
     try:
         large = notes.exists() and notes.stat().st_size > _AUX_XML_LIMIT

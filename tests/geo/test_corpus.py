@@ -54,11 +54,12 @@ BETTER = {
     ("REFUSE_SIZE_OR_WINDOWED", "REFUSE_NOGEOREF", ""): (
         "likewise: its size can wait, its blocks are small"
     ),
-    ("BLOCK_ERROR_ALL", "REFUSE_OPEN", ""): (
+    ("BLOCK_ERROR", "REFUSE_OPEN", ""): (
         "the chain of directories is broken, so a mask may be lost, and what was not observed "
         "would count; the header says so before any pixel does"
     ),
-    ("REFUSE_NOGEOREF", "REFUSE_OPEN", "ifd-end-pointer.tif"): "likewise, and it has no place",
+    ("REFUSE_SIZE_OR_WINDOWED", "REFUSE_OPEN", "TIFFFillStrip2.tif"): "likewise",
+    ("REFUSE_NOGEOREF", "REFUSE_OPEN", ""): "likewise; one that bites its tail is broken too",
     ("REFUSE_NOGEOREF", "REFUSE_PALETTE", ""): (
         "both are true; a georeference would not make brightness of colour numbers"
     ),
