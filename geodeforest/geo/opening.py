@@ -72,11 +72,11 @@ def open_raster(
     _refuse_name(os.fspath(path))
     driver = _driver(Path(path), drivers)
     _check_side_cars(Path(path))
-    if driver == "GTiff":
-        check_chain(Path(path))
     dataset = _opened(Path(path), driver)
     try:
         check_header(dataset, path, rules)
+        if driver == "GTiff":
+            check_chain(Path(path))
     except BaseException:
         dataset.close()
         raise

@@ -58,7 +58,6 @@ BETTER = {
         "the chain of directories is broken, so a mask may be lost, and what was not observed "
         "would count; the header says so before any pixel does"
     ),
-    ("REFUSE_SIZE_OR_WINDOWED", "REFUSE_OPEN", "TIFFFillStrip2.tif"): "likewise",
     ("REFUSE_NOGEOREF", "REFUSE_OPEN", ""): "likewise; one that bites its tail is broken too",
     ("REFUSE_NOGEOREF", "REFUSE_PALETTE", ""): (
         "both are true; a georeference would not make brightness of colour numbers"
