@@ -58,8 +58,16 @@ def scene_levels(
             samples[squares] = scale(sample_valid(read, height, width, wanted))
         if samples[squares].shape[1] == 0:
             return None
-        levels.append(np.percentile(samples[squares], wanted.percentile, axis=1))
+        levels.append(_level(samples[squares], wanted))
     return np.asarray(levels, np.float32)
+
+
+def _level(sample: NDArray[np.float32], wanted: SceneInput) -> NDArray[np.floating]:
+    level = np.percentile(sample, wanted.percentile, axis=1)
+    if (ceiling := wanted.ceiling) is not None:
+        highest = max(level[ceiling.under] - ceiling.gap, ceiling.least)
+        level[ceiling.band] = min(level[ceiling.band], highest)
+    return level
 
 
 def sample_valid(

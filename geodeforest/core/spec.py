@@ -47,23 +47,56 @@ CLASSES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How high the level of one band may lie above that of another.
+
+    The level of ``band`` is at most that of ``under`` minus ``gap``, or ``least`` where that
+    is more; bands are indexes in the model's order, amounts are in the scaled units 0..1.
+    """
+
+    band: int
+    under: int
+    gap: float
+    least: float
+
+    def __post_init__(self) -> None:
+        if self.band == self.under or min(self.band, self.under) < 0:
+            raise SpecError("scene_inputs", "has a ceiling that does not name two bands")
+        if not (0 <= self.gap <= 1 and 0 <= self.least <= 1):
+            raise SpecError("scene_inputs", "has a ceiling whose amounts lie outside 0..1")
+
+
+@dataclass(frozen=True, slots=True)
 class SceneInput:
     """A statistic of the whole scene, one number per band, that the network also gets.
 
     The ``percentile`` (0..100) of the scaled valid pixels in at most ``windows`` x
-    ``windows`` squares of ``window`` x ``window`` pixels, spread evenly over the scene.
+    ``windows`` squares of ``window`` x ``window`` pixels, spread evenly over the scene. A
+    ``ceiling`` keeps it where the darkest part of the scene is not what it is taken for.
     """
 
     name: str
     percentile: float
     windows: int = 16
     window: int = 32
+    ceiling: Ceiling | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentile <= 100:
             raise SpecError("scene_inputs", f"has percentile {self.percentile}, outside 0..100")
         if self.windows < 1 or self.window < 1:
             raise SpecError("scene_inputs", "has an empty sampling grid")
+
+    def check_bands(self, bands: int) -> None:
+        """Refuse a ceiling of a band that a model of so many bands lacks."""
+        if self.ceiling is not None and max(self.ceiling.band, self.ceiling.under) >= bands:
+            raise SpecError("scene_inputs", f"has a ceiling of a band beyond the {bands} there are")
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> SceneInput:
+        """The value that ``asdict`` made plain; a KeyError or TypeError tells what is wrong."""
+        ceiling = facts.get("ceiling")
+        return cls(**{**facts, "ceiling": None if ceiling is None else Ceiling(**ceiling)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +228,8 @@ class ModelSpec:
             raise SpecError("bands", "is empty")
         if any(scale.bands not in (None, len(self.bands)) for scale in self.scale.values()):
             raise SpecError("scale", f"needs one number or {len(self.bands)}, one for each band")
+        for wanted in self.scene_inputs:
+            wanted.check_bands(len(self.bands))
         if self.chip < 1 or self.chip % self.multiple:
             raise SpecError("chip", f"is {self.chip}, not a multiple of {self.multiple}")
         if not 0 <= 2 * self.halo < self.chip:
@@ -265,7 +300,7 @@ def _spec_from(facts: dict[str, Any]) -> ModelSpec:
             threshold=float(take("threshold")),
             confidence=ConfidenceRule(**take("confidence")),
             architecture=_architecture(take("architecture")),
-            scene_inputs=tuple(SceneInput(**s) for s in take("scene_inputs")),
+            scene_inputs=tuple(SceneInput.from_facts(s) for s in take("scene_inputs")),
             licence=str(take("licence")),
             training=dict(take("training")),
             metrics=dict(take("metrics")),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.errors import OptionError
 
 
@@ -50,11 +51,11 @@ class OwnLevel:
     for: cleared land without any forest. Such chips are rare, so ``bare_share`` of these are
     made so: what is not of the class ``bare`` is painted over with what is, unless that
     leaves the levels less than ``bare_lighter`` above the scene's, as burnt land would.
-    ``percentiles`` are those of the scene inputs.
+    ``inputs`` are the model's scene inputs.
     """
 
     share: float
-    percentiles: tuple[float, ...]
+    inputs: tuple[SceneInput, ...]
     bare: int = 1
     bare_share: float = 0.0
     bare_lighter: float = 0.0
@@ -139,13 +140,13 @@ def _own_level(example: Example, how: OwnLevel, seed: tf.Tensor) -> Example:
     # Branches, not tf.where, as most chips are left alone, and sorting and painting take long.
     def bare() -> Example:
         painted = _painted(example, how.bare, seeds[1])
-        levels = _levels(painted.image, how.percentiles)
+        levels = _levels(painted.image, how.inputs)
         lighter = tf.reduce_mean(levels - example.level) > how.bare_lighter
         return _either(lighter, lambda: painted, lambda: example)
 
     def own() -> Example:
         chip = _either(at_random[1] < how.bare_share, bare, lambda: example)
-        return chip._replace(level=_levels(chip.image, how.percentiles))
+        return chip._replace(level=_levels(chip.image, how.inputs))
 
     return _either(at_random[0] < how.share, own, lambda: example)
 
@@ -155,12 +156,21 @@ def _either(chosen: tf.Tensor, one: Callable[[], Example], other: Callable[[], E
     return Example(*tf.cond(chosen, one, other))
 
 
-def _levels(image: tf.Tensor, percentiles: tuple[float, ...]) -> tf.Tensor:
+def _levels(image: tf.Tensor, inputs: tuple[SceneInput, ...]) -> tf.Tensor:
     # A quarter of the pixels tells a percentile well enough.
     values = tf.reshape(image[::2, ::2], (-1, image.shape[-1]))
     ranked = tf.sort(values, axis=0)
-    at = [round(percentile / 100 * (ranked.shape[0] - 1)) for percentile in percentiles]
-    return tf.concat([ranked[i] for i in at], axis=0)
+    at = [round(wanted.percentile / 100 * (ranked.shape[0] - 1)) for wanted in inputs]
+    pairs = zip(at, inputs, strict=True)
+    return tf.concat([_limited(ranked[i], wanted.ceiling) for i, wanted in pairs], axis=0)
+
+
+def _limited(level: tf.Tensor, ceiling: Ceiling | None) -> tf.Tensor:
+    if ceiling is None:
+        return level
+    highest = tf.maximum(level[ceiling.under] - ceiling.gap, ceiling.least)
+    own = tf.one_hot(ceiling.band, level.shape[0], on_value=True, off_value=False)
+    return tf.where(own, tf.minimum(level, highest), level)
 
 
 PAINT_TURNS = 4

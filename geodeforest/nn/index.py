@@ -222,7 +222,7 @@ def _index_from(found: Mapping[str, Any]) -> RecordIndex:
         ),
         SetFacts(
             scale=BandScale(**found["scale"]),
-            scene_inputs=tuple(SceneInput(**s) for s in found["scene_inputs"]),
+            scene_inputs=tuple(SceneInput.from_facts(s) for s in found["scene_inputs"]),
             gsd_m=None if gsd is None else float(gsd),
             val_groups=tuple(str(group) for group in found["val_groups"]),
         ),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geodeforest.core.levels import sample_valid, sample_windows, scene_levels
 from geodeforest.core.pixels import BandScale
-from geodeforest.core.spec import SceneInput
+from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.testing import ArraySource
 
 UNIT = BandScale(0, 100)
@@ -51,6 +51,23 @@ def test_the_squares_reach_the_scenes_first_and_last_pixel():
 def test_the_level_is_the_percentile_of_each_band():
     values = np.stack([np.arange(101).reshape(1, 101), np.full((1, 101), 40)]).astype(np.uint8)
     np.testing.assert_allclose(levels(values), [[0.02, 0.4]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dark_red", "dark_blue", "kept"),
+    [
+        (20, 50, 20),  # far enough below blue
+        (45, 50, 30),  # no plant is as red as that: 20 below blue
+        (45, 30, 15),  # ... or the least that it may be held to
+        (12, 30, 12),
+    ],
+)
+def test_a_ceiling_holds_a_band_below_another(dark_red, dark_blue, kept):
+    rule = SceneInput("dark", 0, ceiling=Ceiling(band=0, under=1, gap=0.2, least=0.15))
+    values = np.array([[[dark_red, 90]], [[dark_blue, 90]]], np.uint8)
+    np.testing.assert_allclose(
+        levels(values, inputs=(rule,)), [[kept / 100, dark_blue / 100]], rtol=1e-6
+    )
 
 
 def test_each_input_has_its_own_percentile():

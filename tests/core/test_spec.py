@@ -8,6 +8,7 @@ import pytest
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import (
     Architecture,
+    Ceiling,
     ClassDef,
     ConfidenceRule,
     ModelFile,
@@ -19,6 +20,7 @@ from geodeforest.testing import small_spec
 
 FOREST = ClassDef(0, "forest", "forest")
 CLEARED = ClassDef(1, "deforestation", "deforestation")
+CEILING = Ceiling(band=0, under=1, gap=0.1, least=0.05)
 
 
 def changed(**changes):
@@ -31,7 +33,7 @@ def as_json(**changes):
 
 def full_spec():
     return changed(
-        scene_inputs=(SceneInput("dark", 2, windows=4, window=16),),
+        scene_inputs=(SceneInput("dark", 2, windows=4, window=16, ceiling=CEILING),),
         training={"scenes": 3, "source": "made up"},
         metrics={"iou": 0.5},
         files={"model.onnx": ModelFile("ab" * 32, 12)},
@@ -154,6 +156,18 @@ def test_confidence_limits_must_rise(medium, high):
 def test_a_scene_input_without_a_sample_is_refused(wrong):
     with pytest.raises(SpecError, match="scene_inputs"):
         SceneInput(**{"name": "dark", "percentile": 2, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [{"under": 0}, {"band": -1}, {"gap": 1.1}, {"least": -0.1}])
+def test_a_ceiling_that_means_nothing_is_refused(wrong):
+    with pytest.raises(SpecError, match="scene_inputs"):
+        dataclasses.replace(CEILING, **wrong)
+
+
+def test_a_ceiling_of_a_band_that_the_model_lacks_is_refused():
+    beyond = dataclasses.replace(CEILING, under=len(small_spec().bands))
+    with pytest.raises(SpecError, match="beyond"):
+        changed(scene_inputs=(SceneInput("dark", 2, ceiling=beyond),))
 
 
 def test_overlap_is_twice_the_halo():

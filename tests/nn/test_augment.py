@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.errors import OptionError
 from geodeforest.nn.augment import NONE, Augmentation, Example, OwnLevel, Recolour, augment
 
+DARK = SceneInput("dark", 2)
 SEEDS = [tf.constant([n, 7], tf.int64) for n in range(12)]
 
 
@@ -121,10 +123,20 @@ def test_a_chip_may_get_its_own_level():
     image = np.zeros((8, 8, 2), np.float32)
     image[::2, ::2] = np.arange(32).reshape(4, 4, 2) / 100
     chip = Example(tf.constant(image), tf.zeros((8, 8), tf.uint8), tf.constant([0.9] * 4))
-    how = Augmentation(turn=False, own_level=OwnLevel(0.5, (0, 50)))
+    how = Augmentation(
+        turn=False, own_level=OwnLevel(0.5, (SceneInput("least", 0), SceneInput("middle", 50)))
+    )
     levels = {tuple(augment(chip, how, seed).level.numpy().tolist()) for seed in SEEDS}
     own = np.concatenate([image[0, 0], image[4, 0]])  # the least pixel and the middle one
     assert levels == {tuple(chip.level.numpy().tolist()), tuple(own.tolist())}
+
+
+def test_a_chips_own_level_keeps_under_the_ceiling():
+    image = np.tile(np.array([0.4, 0.5, 0.5], np.float32), (8, 8, 1))
+    chip = Example(tf.constant(image), tf.zeros((8, 8), tf.uint8), tf.zeros(3))
+    rule = SceneInput("dark", 2, ceiling=Ceiling(band=0, under=2, gap=0.2, least=0.1))
+    own = augment(chip, Augmentation(turn=False, own_level=OwnLevel(1, (rule,))), SEEDS[0])
+    np.testing.assert_allclose(own.level, [0.3, 0.5, 0.5], rtol=1e-6)
 
 
 def half_cleared(brighter):
@@ -138,7 +150,7 @@ def half_cleared(brighter):
 def test_a_chip_may_become_bare_in_the_colours_of_its_cleared_part():
     chip = half_cleared(0.3)
     bare = augment(
-        chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1, 0.05)), SEEDS[0]
+        chip, Augmentation(turn=False, own_level=OwnLevel(1, (DARK,), 1, 1, 0.05)), SEEDS[0]
     )
     assert np.unique(bare.labels).tolist() == [1]
     assert bare.image.numpy().min() > 0.39
@@ -150,7 +162,7 @@ def test_a_chip_may_become_bare_in_the_colours_of_its_cleared_part():
 def test_land_that_is_hardly_brighter_than_forest_paints_nothing(brighter):
     chip = half_cleared(brighter)
     same = augment(
-        chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1, 0.05)), SEEDS[0]
+        chip, Augmentation(turn=False, own_level=OwnLevel(1, (DARK,), 1, 1, 0.05)), SEEDS[0]
     )
     assert np.array_equal(same.image, chip.image)
     assert np.array_equal(same.labels, chip.labels)
@@ -161,5 +173,5 @@ def test_a_chip_with_hardly_any_cleared_land_is_not_painted():
     labels = np.zeros((16, 32), np.uint8)
     labels[0, 20:25] = 1
     chip = chip._replace(labels=tf.constant(labels))
-    same = augment(chip, Augmentation(turn=False, own_level=OwnLevel(1, (2,), 1, 1)), SEEDS[0])
+    same = augment(chip, Augmentation(turn=False, own_level=OwnLevel(1, (DARK,), 1, 1)), SEEDS[0])
     assert np.array_equal(same.image, chip.image)
