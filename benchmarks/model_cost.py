@@ -24,8 +24,6 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
-from geodeforest.core.spec import ARCHITECTURES
-
 SIDE, BASELINE = 512, "U-Net 16-256"
 
 QUOTED = {
@@ -59,7 +57,9 @@ class Drawing:
         self.arrays.append(numpy_helper.from_array(array, name))
         return name
 
-    def conv(self, x: str, channels: int, kernel: int = 3, stride: int = 1, act: str = "Relu") -> str:
+    def conv(
+        self, x: str, channels: int, kernel: int = 3, stride: int = 1, act: str = "Relu"
+    ) -> str:
         """A convolution of the same size (before its stride), and its activation."""
         before, pad = self.channels[x], (kernel - 1) // 2
         shape = (channels, before, kernel, kernel)
