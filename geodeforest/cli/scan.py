@@ -62,7 +62,7 @@ def command(
     check_outputs(scenes, targets)
     with quiet_libraries():
         predictor = load_model(model, engine)
-        check_scenes(scenes, settings, predictor.spec)
+        check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
     written = False
     try:
         for scene, files_of_scene in zip(scenes, targets, strict=True):

@@ -1,7 +1,8 @@
-"""Hectares on the WGS 84 ellipsoid, of polygons and of counted pixels, in any CRS.
+"""Geodesic hectares of polygons and of counted pixels, in any CRS.
 
-Knows CRS and geotransforms; nothing of scores, attributes or files. Areas are geodesic, so
-they do not depend on the units or the distortion of the scene's CRS.
+Knows CRS and geotransforms; nothing of scores, attributes or files. Areas are measured on
+the ellipsoid of ``ground_of``, WGS 84 on Earth, so they do not depend on the units or the
+distortion of the scene's CRS.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from geodeforest.geo.profile import pyproj_crs
+from geodeforest.geo.ground import ground_of, pyproj_crs
 
 Floats: TypeAlias = NDArray[np.float64]
 Geometries: TypeAlias = NDArray[np.object_]
 
-_WGS84 = pyproj.Geod(ellps="WGS84")
 _M2_PER_HA = 10_000
 
 # The geodesic between the ends of an edge leaves the edge if that is very long.
@@ -39,21 +39,11 @@ _SOUTH, _EAST = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
 
 
 @lru_cache(maxsize=16)
-def lonlat_transformer(crs: CRS) -> pyproj.Transformer:
-    """From (x, y) in a CRS to degrees (longitude, latitude) on WGS 84.
-
-    Raises:
-        pyproj.exceptions.ProjError: the CRS is not on Earth, or a local grid.
-    """
-    return pyproj.Transformer.from_crs(pyproj_crs(crs), "EPSG:4326", always_xy=True)
-
-
-@lru_cache(maxsize=16)
 def crs_length(crs: CRS, metres: float) -> float:
     """About so many metres in the units of a CRS; in degrees, those of a great circle."""
     known = pyproj_crs(crs)
     unit: float = known.axis_info[0].unit_conversion_factor  # in metres or radians
-    return metres / unit / (_WGS84.a if known.is_geographic else 1)
+    return metres / unit / (ground_of(crs).geod.a if known.is_geographic else 1)
 
 
 def crs_points(transform: Affine, row: Floats, col: Floats) -> tuple[Floats, Floats]:
@@ -75,10 +65,14 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
     )
     rings, part_of = shapely.get_rings(parts, return_index=True)
     points, ring_of = shapely.get_coordinates(rings, return_index=True)
-    lon, lat = lonlat_transformer(crs).transform(points[:, 0], points[:, 1])
+    ground = ground_of(crs)
+    lon, lat = ground.to_lonlat.transform(points[:, 0], points[:, 1])
     bounds = np.searchsorted(ring_of, np.arange(len(rings) + 1)).tolist()
     square_metres = np.array(
-        [abs(_WGS84.polygon_area_perimeter(lon[a:b], lat[a:b])[0]) for a, b in pairwise(bounds)]
+        [
+            abs(ground.geod.polygon_area_perimeter(lon[a:b], lat[a:b])[0])
+            for a, b in pairwise(bounds)
+        ]
     )
     is_hole = np.diff(part_of, prepend=-1) == 0
     signed = np.where(is_hole, -square_metres, square_metres) / _M2_PER_HA
@@ -97,7 +91,7 @@ class PixelAreas:
     """
 
     def __init__(self, transform: Affine, crs: CRS, height: int, width: int) -> None:
-        self._transform, self._lonlat = transform, lonlat_transformer(crs)
+        self._transform, self._ground = transform, ground_of(crs)
         self._height, self._width = height, width
         cols = np.array([[0.0], [width // 2], [width - 1]])
         rows = np.array([[0.0], [height // 2], [height - 1]])
@@ -114,7 +108,8 @@ class PixelAreas:
         for pixels of up to a degree.
         """
         rows, cols = row[..., np.newaxis] + _SOUTH, col[..., np.newaxis] + _EAST
-        corners = _in_space(*self._lonlat.transform(*crs_points(self._transform, rows, cols)))
+        points = crs_points(self._transform, rows, cols)
+        corners = _in_space(*self._ground.to_lonlat.transform(*points), self._ground.geod)
         diagonals = corners[..., 2:, :] - corners[..., :2, :]
         square_metres = _norm(np.cross(diagonals[..., 0, :], diagonals[..., 1, :])) / 2
         return square_metres / _M2_PER_HA
@@ -192,16 +187,16 @@ def _norm(vectors: Floats) -> Floats:
     return lengths
 
 
-def _in_space(lon: Floats, lat: Floats) -> Floats:
-    """Metres from the Earth's centre, shape (..., 3), of points on the WGS 84 ellipsoid."""
+def _in_space(lon: Floats, lat: Floats, geod: pyproj.Geod) -> Floats:
+    """Metres from the centre, shape (..., 3), of points on an ellipsoid."""
     on_earth = np.isfinite(lon) & np.isfinite(lat)
     lon, lat = (np.radians(np.where(on_earth, angle, np.nan)) for angle in (lon, lat))
-    to_axis = _WGS84.a / np.sqrt(1 - _WGS84.es * np.sin(lat) ** 2)
+    to_axis = geod.a / np.sqrt(1 - geod.es * np.sin(lat) ** 2)
     return np.stack(
         [
             to_axis * np.cos(lat) * np.cos(lon),
             to_axis * np.cos(lat) * np.sin(lon),
-            to_axis * (1 - _WGS84.es) * np.sin(lat),
+            to_axis * (1 - geod.es) * np.sin(lat),
         ],
         axis=-1,
     )

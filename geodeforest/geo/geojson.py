@@ -15,13 +15,13 @@ from typing import Any, Self, TextIO
 
 import numpy as np
 import shapely
-from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from shapely.affinity import translate
 
 from geodeforest.errors import OutputUnwritable
-from geodeforest.geo.areas import Floats, Geometries, crs_length, lonlat_transformer
+from geodeforest.geo.areas import Floats, Geometries, crs_length
 from geodeforest.geo.files import final_name, naming_faults
+from geodeforest.geo.ground import ground_of, is_on_earth
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.polygons import Feature, geometries
 
@@ -51,14 +51,12 @@ class GeoJSONSink:
         self._file: TextIO
 
     def __enter__(self) -> Self:
-        try:
-            lonlat_transformer(self._crs)
-        except ProjError as error:
+        if not is_on_earth(self._crs):
             raise OutputUnwritable(
                 final_name(self._path),
                 "GeoJSON needs longitudes and latitudes, which the scene's CRS cannot give",
                 "write a .gpkg instead",
-            ) from error
+            )
         with naming_faults(self._path):
             self._file = self._path.open("w", encoding="utf-8", newline="\n")
             self._file.write('{"type":"FeatureCollection","features":[')
@@ -122,7 +120,7 @@ def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
     """
     longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
     dense = shapely.segmentize(shapely.orient_polygons(polygons), crs_length(crs, longest))
-    shapes = shapely.transform(dense, lonlat_transformer(crs).transform, interleaved=False)
+    shapes = shapely.transform(dense, ground_of(crs).to_lonlat.transform, interleaved=False)
     west, _, east, _ = shapely.bounds(shapes).T
     on_earth = np.isfinite(shapely.bounds(shapes)).all(axis=1)
     beyond = (east - west > 180) | (west < -180) | (east > 180)

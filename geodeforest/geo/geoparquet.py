@@ -16,9 +16,9 @@ import shapely
 from rasterio.crs import CRS
 
 from geodeforest.geo.files import naming_faults
+from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
-from geodeforest.geo.profile import pyproj_crs
 
 if TYPE_CHECKING:
     import pyarrow

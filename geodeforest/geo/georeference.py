@@ -14,7 +14,8 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from geodeforest.errors import NotGeoreferenced, OptionError
-from geodeforest.geo.profile import SceneProfile, ground_sample_distance, pyproj_crs
+from geodeforest.geo.ground import pyproj_crs
+from geodeforest.geo.profile import SceneProfile, ground_sample_distance
 
 LocatedBy: TypeAlias = Literal["points", "polynomials"] | None
 """What else may say where a raster lies: ground control points or rational polynomials."""

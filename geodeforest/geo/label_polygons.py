@@ -24,7 +24,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import CRSError, ProjError
 
 from geodeforest.errors import LabelMismatch, SceneUnreadable
-from geodeforest.geo.profile import Grid, corner, pyproj_crs
+from geodeforest.geo.ground import pyproj_crs
+from geodeforest.geo.profile import Grid, corner
 
 # By content, so that no text file sends OGR to other files or to the network.
 _VECTORS = (b"{", b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from datetime import date as Date
 from typing import Protocol
 
-import pyproj
 from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from geodeforest.core.reflectance import Product
 from geodeforest.core.simplify import PixelMetric
-
-_WGS84 = pyproj.Geod(ellps="WGS84")
+from geodeforest.geo.ground import ground_of
 
 _RIGHT_ANGLE = 1e-3  # of a cosine
 
@@ -67,8 +65,8 @@ class SceneProfile:
     """What is known of an open scene beside its pixels.
 
     ``bands`` names the selected bands in reading order. ``transform`` takes (col, row)
-    pixel corners to CRS coordinates. ``gsd_m`` is None where the grid cannot be placed on
-    Earth. ``date`` is the image's ISO 8601 date. ``block`` is (rows, cols) of the
+    pixel corners to CRS coordinates. ``gsd_m`` is None where the grid has no place on
+    the ground. ``date`` is the image's ISO 8601 date. ``block`` is (rows, cols) of the
     file's own blocks. ``product`` is what a known product's metadata say, ``files`` are all
     that pixels are read from.
     """
@@ -143,21 +141,12 @@ def shifted(transform: Affine, row: int, col: int) -> Affine:
     return Affine(transform.a, transform.b, x, transform.d, transform.e, y)
 
 
-def pyproj_crs(crs: CRS) -> pyproj.CRS:
-    """The same CRS for pyproj, which carries its own PROJ: handed over as WKT 2 text.
-
-    Raises:
-        pyproj.exceptions.CRSError: a local CRS that PROJ cannot read.
-    """
-    return pyproj.CRS.from_wkt(crs.to_wkt(version="WKT2_2019"))
-
-
 def ground_sample_distance(transform: Affine, crs: CRS, height: int, width: int) -> float | None:
     """Metres on the ground per pixel, at the centre of a grid of ``height`` x ``width``.
 
-    The mean of the geodesic lengths of the central pixel's two sides on the WGS 84
-    ellipsoid, whatever the units of the CRS. None where the CRS is not on Earth, is a
-    local grid, or does not reach the scene's centre.
+    The mean of the geodesic lengths of the central pixel's two sides on the ellipsoid of
+    ``ground_of``, whatever the units of the CRS. None where the CRS is a local grid, has
+    three axes in space, or does not reach the scene's centre.
     """
     pixel = pixel_metric(transform, crs, height, width)
     return None if pixel is None else (pixel.row + pixel.col) / 2
@@ -172,12 +161,9 @@ def pixel_metric(transform: Affine, crs: CRS, height: int, width: int) -> PixelM
     corners = [corner(transform, *at) for at in ((row, col), (row, col + 1), (row + 1, col))]
     xs, ys = zip(*corners, strict=True)
     try:
-        known = pyproj_crs(crs)
-        if known.is_geocentric:
-            return None
-        to_lonlat = pyproj.Transformer.from_crs(known, "EPSG:4326", always_xy=True)
-        lons, lats = to_lonlat.transform(xs, ys, errcheck=True)
-        azimuths, _, sides = _WGS84.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
+        ground = ground_of(crs)
+        lons, lats = ground.to_lonlat.transform(xs, ys, errcheck=True)
+        azimuths, _, sides = ground.geod.inv([lons[0]] * 2, [lats[0]] * 2, lons[1:], lats[1:])
     except ProjError:
         return None
     col, row = sides
@@ -189,7 +175,7 @@ def pixel_metric(transform: Affine, crs: CRS, height: int, width: int) -> PixelM
 
 
 def grid_metric(transform: Affine, crs: CRS, height: int, width: int) -> PixelMetric:
-    """``pixel_metric``, or where a grid is not on Earth, its sides in units of the CRS."""
+    """``pixel_metric``, or the sides of a grid without a place in units of its CRS."""
     found = pixel_metric(transform, crs, height, width)
     if found is not None:
         return found

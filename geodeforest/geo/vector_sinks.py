@@ -23,9 +23,9 @@ from geodeforest.geo.flatgeobuf import FlatGeobufSink
 from geodeforest.geo.geojson import GeoJSONSink
 from geodeforest.geo.geoparquet import GeoParquetSink
 from geodeforest.geo.gpkg import GeoPackageSink
+from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import QML_START, Legend
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
-from geodeforest.geo.profile import pyproj_crs
 
 
 class VectorSink(Protocol):
@@ -50,18 +50,20 @@ class VectorFormat:
     """What an extension means.
 
     ``holds_not_assessed``: there is a place for polygons of what was not assessed.
+    ``on_earth``: coordinates are longitudes and latitudes, whatever the scene's CRS.
     ``style_beside``: the style goes to a file of the same name that ends in ``.qml``.
     ``needs`` is a package, and the extra that installs it.
     """
 
     sink: Callable[[Path, CRS, Legend], VectorSink]
     holds_not_assessed: bool = False
+    on_earth: bool = False
     style_beside: bool = False
     needs: tuple[str, str] | None = None
 
 
 _FORMATS = {
-    ".geojson": VectorFormat(GeoJSONSink),
+    ".geojson": VectorFormat(GeoJSONSink, on_earth=True),
     ".gpkg": VectorFormat(GeoPackageSink, holds_not_assessed=True),
     ".fgb": VectorFormat(FlatGeobufSink, style_beside=True),
     ".parquet": VectorFormat(GeoParquetSink, needs=("pyarrow", "parquet")),

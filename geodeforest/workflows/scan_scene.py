@@ -141,15 +141,16 @@ def scan(
     return scan_to(scene, targets, options, model, progress)
 
 
-def check_scenes(scenes: Iterable[Source], options: ScanOptions, spec: ModelSpec) -> None:
+def check_scenes(scenes: Mapping[Source, Targets], options: ScanOptions, spec: ModelSpec) -> None:
     """Refuse, before any work, scenes that cannot be scanned. Reads headers, not pixels.
 
     Raises:
         SceneError: a scene is missing, unreadable or does not fit the model.
         BudgetExceeded: a plan needs more memory than allowed.
     """
-    for scene in scenes:
+    for scene, targets in scenes.items():
         with open_inputs(scene, options, spec) as inputs:
+            targets.check_crs(inputs.file)
             scale_of(inputs.scene, spec, options)
             plan_of(inputs.scene, spec, options)
 
@@ -167,6 +168,7 @@ def scan_to(
     with ExitStack() as stack:
         inputs = stack.enter_context(open_inputs(scene, options, spec))
         opened = inputs.scene
+        targets.check_crs(inputs.file)
         scale = scale_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
         outputs = stack.enter_context(targets.reserve(inputs.file.files))

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geodeforest.errors import OptionError
+from geodeforest.errors import NotGeoreferenced, OptionError
 from geodeforest.geo.files import OutputSet
+from geodeforest.geo.ground import is_on_earth
 from geodeforest.geo.names import scene_stem, split_names
+from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.vector_sinks import new_styles, vector_format
 from geodeforest.workflows.scan_report import Scratch
 
@@ -72,6 +74,18 @@ class Targets:
             **named,
             **({} if self.report is None else {"report": self.report.name}),
         }
+
+    def check_crs(self, profile: SceneProfile) -> None:
+        """Refuse a scene whose CRS one of the formats cannot hold.
+
+        Raises:
+            NotGeoreferenced: GeoJSON of a scene that is not on Earth.
+        """
+        on_earth = profile.crs is not None and is_on_earth(profile.crs)
+        for path in self.polygons:
+            if vector_format(path).on_earth and not on_earth:
+                missing = f"CRS on Earth, which {path.name} needs"
+                raise NotGeoreferenced(profile.path, missing, "write a .gpkg instead")
 
     def reserve(self, inputs: Sequence[object]) -> OutputSet:
         """The files as a set, of which a style may always be replaced."""

@@ -10,7 +10,8 @@ from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
-from geodeforest.geo.areas import PixelAreas, crs_length, lonlat_transformer, polygon_hectares
+from geodeforest.geo.areas import PixelAreas, crs_length, polygon_hectares
+from geodeforest.geo.ground import ground_of
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -150,7 +151,7 @@ def test_a_polygon_across_the_antimeridian_is_small():
     crs = CRS.from_epsg(32660)
     square = shapely.box(832_000, 100_000, 842_000, 110_000)
     lons = shapely.get_coordinates(square)
-    lon, _ = lonlat_transformer(crs).transform(lons[:, 0], lons[:, 1])
+    lon, _ = ground_of(crs).to_lonlat.transform(lons[:, 0], lons[:, 1])
     assert lon.min() < -179 < 179 < lon.max()
     assert polygon_hectares(np.array([square]), crs) == pytest.approx([10_000], rel=0.01)
 
@@ -162,10 +163,21 @@ def test_a_kilometre_in_the_units_of_a_crs(epsg, length):
     assert crs_length(CRS.from_epsg(epsg), 1000) == pytest.approx(length, rel=1e-3)
 
 
-def test_a_crs_of_another_planet_cannot_be_placed():
+def test_another_planet_is_measured_on_its_own_ellipsoid():
     mars = CRS.from_wkt(
         'GEOGCS["Mars",DATUM["D_Mars",SPHEROID["Mars",3396190,169.89]],'
         'PRIMEM["Reference_Meridian",0],UNIT["degree",0.0174532925199433]]'
     )
+    lon, lat = [10, 10.01, 10.01, 10], [5, 5, 5.01, 5.01]
+    truth = pyproj.Geod(a=3396190, rf=169.89).polygon_area_perimeter(lon, lat)[0] / 10_000
+    square = np.array([shapely.Polygon(np.stack([lon, lat], axis=1))])
+    assert polygon_hectares(square, mars)[0] == pytest.approx(truth)
+    areas = PixelAreas(Affine(0.001, 0, 10, 0, -0.001, 5.01), mars, 10, 10)
+    [(pixels, hectares)] = areas.count_hectares(0, np.zeros((10, 10), np.uint8)).values()
+    assert (pixels, hectares) == (100, pytest.approx(truth, rel=1e-4))
+
+
+@pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "EPSG:4978"])
+def test_a_grid_without_longitudes_cannot_be_placed(crs):
     with pytest.raises(ProjError):
-        lonlat_transformer(mars)
+        PixelAreas(Affine(10, 0, 0, 0, -10, 0), CRS.from_user_input(crs), 5, 5)

@@ -30,7 +30,7 @@ SECONDS, PEAK_MB = 30, 450
 # What the one line says -> what became of the file. Code 8 is a limit that an option raises.
 SAYS = {
     r"no geotransform|no CRS;|no usable geotransform": "REFUSE_NOGEOREF",
-    r"no CRS that can be placed on Earth": "REFUSE_LOCAL_CRS",
+    r"no CRS that can be placed on Earth|no CRS on Earth": "REFUSE_LOCAL_CRS",
     r"is a palette image": "REFUSE_PALETTE",
     r"holds complex\w* numbers": "REFUSE_DTYPE",
     r"is VRT text": "REFUSE_DRIVER",
@@ -76,7 +76,7 @@ BETTER = {
         "enough not to be assessed"
     ),
     ("OK", "REFUSE_LOCAL_CRS", "cog_hirise_mars.tif"): (
-        "Mars: hectares and longitudes are those of the Earth's ellipsoid"
+        "Mars has no longitudes on Earth, which GeoJSON needs; as .gpkg it is scanned"
     ),
     ("OK", "REFUSE_LOCAL_CRS", "epsg4326_geotiff1_1.tif"): (
         "latitude 3,751,320: metres that call themselves degrees"
