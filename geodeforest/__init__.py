@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geodeforest.workflows.cut_chips import chips
     from geodeforest.workflows.evaluate_model import evaluate
     from geodeforest.workflows.evaluation import Evaluation
+    from geodeforest.workflows.export_model import export_model
     from geodeforest.workflows.import_model import import_model
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.network import build_unet
@@ -41,6 +42,7 @@ __all__ = [
     "chips",
     "errors",
     "evaluate",
+    "export_model",
     "import_model",
     "load_model",
     "polygonize",
@@ -56,6 +58,7 @@ _HOMES = {
     "build_unet": "geodeforest.workflows.network",
     "chips": "geodeforest.workflows.cut_chips",
     "evaluate": "geodeforest.workflows.evaluate_model",
+    "export_model": "geodeforest.workflows.export_model",
     "import_model": "geodeforest.workflows.import_model",
     "load_model": "geodeforest.workflows.load_model",
     "polygonize": "geodeforest.workflows.polygonize_map",

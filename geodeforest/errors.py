@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def brief(error: BaseException) -> str:
+    """What an error of another package says, as a part of one line of ours."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
 class GeodeforestError(Exception):
     """Root of all errors; ``exit_code`` is what the command line ends with."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geodeforest.cli import emit, one_line, options
+from geodeforest.cli import emit, one_line, options, say
 
 if TYPE_CHECKING:
     from geodeforest.core.spec import ModelSpec
@@ -141,6 +141,59 @@ def import_weights(weights: Path, output: Path, overwrite: bool, **chosen: Any) 
     spec = import_model(weights, output, overwrite=overwrite, **chosen)
     filters = "-".join(str(number) for number in spec.architecture.filters)
     emit(one_line(f"{spec.name} {spec.version}: filters {filters}, {_bands(spec)} -> {output}"))
+
+
+def _parse_levels(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not like 0.08,0.13,0.17") from None
+
+
+@command.command(name="export")
+@click.argument("model", metavar="NAME|DIR")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["onnx", "onnx-qgis", "savedmodel", "weights"]),
+    help="Form: the model's own ONNX or weights file, one for the plug-ins Deepness and GeoDeep "
+    "of QGIS, or TensorFlow's SavedModel.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=options.PATH,
+    metavar="PATH",
+    help="File to write; a directory for savedmodel.",
+)
+@options.chip
+@click.option(
+    "--scene-level",
+    metavar="N,N,...",
+    callback=_parse_levels,
+    help="For onnx-qgis: what stands for the scene's statistics, scaled to 0..1, by band; a run "
+    "record tells a scene's. [default: the middle of the training scenes']",
+)
+@options.overwrite
+@options.quiet
+@options.debug
+def export_to(model: str, output: Path, quiet: bool, **chosen: Any) -> None:
+    """Write a model's network in another form, for other programs.
+
+    onnx-qgis, savedmodel need: pip install "geodeforest[train]"
+    """
+    from geodeforest.workflows.export_model import export_model
+
+    written = export_model(model, output=output, **chosen)
+    if not quiet:
+        for note in written.notes:
+            say(f"note: {note}")
+        emit(one_line(f"{model} as {chosen['to']} -> {written.path}"))
 
 
 def _facts(spec: ModelSpec) -> dict[str, object]:

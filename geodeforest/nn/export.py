@@ -24,8 +24,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from geodeforest.core.spec import ModelFile, ModelSpec
-from geodeforest.errors import ModelError, OutputUnwritable, SpecError, WeightsError
-from geodeforest.nn.hdf5 import ENTRIES_LIMIT, brief, own
+from geodeforest.errors import ModelError, OutputUnwritable, SpecError, WeightsError, brief
+from geodeforest.nn.hdf5 import ENTRIES_LIMIT, own
 from geodeforest.nn.to_onnx import to_onnx
 from geodeforest.nn.unet import build_unet
 

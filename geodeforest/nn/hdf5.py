@@ -81,8 +81,3 @@ def _words(group: h5py.Group, name: str) -> list[str]:
 def _check_count(number: int, name: str) -> None:
     if number > ENTRIES_LIMIT:
         raise ValueError(f"it has {number} {name}, more than {ENTRIES_LIMIT}")
-
-
-def brief(error: Exception) -> str:
-    """The first line of what went wrong, short enough for one line of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

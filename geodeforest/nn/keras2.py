@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.errors import GeodeforestError, WeightsError
-from geodeforest.nn.hdf5 import brief, own, own_dataset, words
+from geodeforest.errors import GeodeforestError, WeightsError, brief
+from geodeforest.nn.hdf5 import own, own_dataset, words
 
 FILE_LIMIT_BYTES = 2**30
 PARAMETERS_LIMIT = 200_000_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.predicting import check_chips, check_scores, self_test
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import ModelError
+from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
 from geodeforest.runtime.onnx_graph import GraphFacts, check_graph
 
@@ -78,7 +78,7 @@ class OnnxPredictor:
         try:
             (scores,) = self._session.run(["scores"], feed)
         except Exception as error:  # its exceptions share no base class
-            why = f"the network does not run ({_first_line(error)})"
+            why = f"the network does not run ({brief(error)})"
             raise ModelError(self._path, why, "try a smaller --chip") from error
         found: NDArray[np.float32] = np.asarray(scores, np.float32)
         check_scores(self._spec, self._path, feed["chips"], found)
@@ -112,10 +112,5 @@ def _session(content: bytes, path: Path) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class
-        why = f"ONNX Runtime refuses it ({_first_line(error)})"
+        why = f"ONNX Runtime refuses it ({brief(error)})"
         raise ModelError(path, why, "export the model again") from error
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return "".join(c if c.isprintable() else "?" for c in line)

@@ -21,14 +21,27 @@ def need_training(what: str) -> None:
     Raises:
         MissingExtra: a part of it is not installed; ``what`` needs it.
     """
-    if any(find_spec(package) is None for package in _TRAIN):
-        raise MissingExtra(what, "train")
+    _need(what, *_TRAIN)
     if "tensorflow" in sys.modules:
         return
     # Its errors reach the user as ours, in one line; the rest is no business of his.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr():
         import_module("tensorflow")
+
+
+def need_onnx(what: str) -> None:
+    """Make sure that ONNX graphs can be written; TensorFlow is not loaded.
+
+    Raises:
+        MissingExtra: the package is not installed; ``what`` needs it.
+    """
+    _need(what, "onnx")
+
+
+def _need(what: str, *packages: str) -> None:
+    if any(find_spec(package) is None for package in packages):
+        raise MissingExtra(what, "train")
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def test_an_unknown_model_ends_with_6_and_names_the_builtin_ones(shelf, command)
 
 def test_help_shows_the_commands():
     text = run("--help").stdout
-    assert all(f"\n  {name}" in text for name in ("list", "show", "verify", "import"))
+    assert all(f"\n  {name}" in text for name in ("list", "show", "verify", "import", "export"))
 
 
 def test_import_hands_over_what_was_chosen(tmp_path, monkeypatch):
@@ -204,3 +204,60 @@ def test_import_ends_with_6_and_one_line_for_another_file(content, tmp_path):
     assert done.stderr.startswith(f"geodeforest: error: {tmp_path / 'x.h5'}: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "model").exists()
+
+
+def exported(monkeypatch, *args):
+    """The call of ``export``, and what it got."""
+    from geodeforest.workflows.export_model import Exported
+
+    seen = {}
+
+    def export_model(model, *, output, **chosen):
+        seen.update(chosen, model=model, output=output)
+        return Exported(output, ("a\x1bb", "c"))
+
+    monkeypatch.setattr("geodeforest.workflows.export_model.export_model", export_model)
+    return run("export", "tiny", "--to", "onnx-qgis", "-o", "q.onnx", *args), seen
+
+
+def test_export_hands_over_what_was_chosen(monkeypatch):
+    done, seen = exported(
+        monkeypatch, "--chip", "128", "--scene-level", "0.1, 0.2,0", "--overwrite"
+    )
+    assert done.exit_code == 0
+    assert done.stdout == "tiny as onnx-qgis -> q.onnx\n"
+    assert done.stderr == "geodeforest: note: a\\x1bb\ngeodeforest: note: c\n"
+    assert seen == {
+        "model": "tiny",
+        "to": "onnx-qgis",
+        "output": Path("q.onnx"),
+        "chip": 128,
+        "scene_level": (0.1, 0.2, 0),
+        "overwrite": True,
+    }
+
+
+def test_export_is_silent_when_asked(monkeypatch):
+    done, seen = exported(monkeypatch, "-q")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (seen["chip"], seen["scene_level"], seen["overwrite"]) == (None, None, False)
+
+
+def test_export_refuses_levels_that_are_no_numbers(monkeypatch):
+    done, _ = exported(monkeypatch, "--scene-level", "dark")
+    assert done.exit_code == 2
+    assert "--scene-level" in done.stderr
+
+
+def test_export_ends_with_5_where_the_output_exists(home, tmp_path):
+    (tmp_path / "m.onnx").write_text("mine")
+    done = run("export", home, "--to", "onnx", "-o", tmp_path / "m.onnx")
+    assert done.exit_code == 5
+    assert (tmp_path / "m.onnx").read_text() == "mine"
+
+
+def test_export_ends_with_6_for_a_file_the_model_lacks(home, tmp_path):
+    done = run("export", home, "--to", "weights", "-o", tmp_path / "w.h5")
+    assert done.exit_code == 6
+    assert "it does not name model.weights.h5" in done.stderr
+    assert not (tmp_path / "w.h5").exists()
