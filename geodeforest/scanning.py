@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.decide import decide, stitched_planes
 from geodeforest.core.grid import ChipGrid, ChipRow, Window
-from geodeforest.core.levels import scene_levels
+from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
-from geodeforest.core.plausible import BRIGHT, DARK
+from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Predictor, Progress, SceneSource
+from geodeforest.core.reflectance import Reading
+from geodeforest.core.settle import settle
 from geodeforest.core.spec import ModelSpec, SceneInput
 from geodeforest.core.stitch import RowStitcher
 
@@ -29,16 +31,21 @@ from geodeforest.core.stitch import RowStitcher
 class Radiometry:
     """How a scene's stored numbers become the network's input.
 
-    ``fill`` (bands,) stands in for pixels that are not real. ``level`` (inputs, bands)
-    holds the scene inputs, None where the model wants none. ``dark`` and ``bright``
-    (bands,) are the 2nd and 98th percentile.
+    ``reading`` is what the numbers bore out, ``doubts`` what is to be said of it. ``fill``
+    (bands,) stands in for pixels that are not real. ``level`` (inputs, bands) holds the scene
+    inputs, None where the model wants none. ``levels`` are of the stored numbers.
     """
 
-    scale: BandScale
+    reading: Reading
     fill: NDArray[np.float32]
     level: NDArray[np.float32] | None
-    dark: NDArray[np.float32]
-    bright: NDArray[np.float32]
+    levels: Levels
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def scale(self) -> BandScale:
+        """What takes stored numbers to 0..1."""
+        return self.reading.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,21 @@ MEDIAN = SceneInput("median", 50)
 _DECIDED_PX = 2**20
 
 
-def radiometry(scene: SceneSource, spec: ModelSpec, scale: BandScale) -> Radiometry | None:
-    """Statistics of the whole scene from a bounded sample; None where no pixel is valid."""
-    sampled = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
-    others = [replace(sampled, percentile=p) for p in (MEDIAN.percentile, DARK, BRIGHT)]
-    inputs = (*spec.scene_inputs, *others)
-    levels = scene_levels(scene.read, scene.height, scene.width, scale, inputs)
-    if levels is None:
+def radiometry(scene: SceneSource, spec: ModelSpec, reading: Reading) -> Radiometry | None:
+    """Statistics of the whole scene from a bounded sample; None where no pixel is valid.
+
+    Another reading takes the place of ``reading`` where the sample speaks against it.
+    """
+    sample = SceneSample(scene.read, scene.height, scene.width)
+    rule = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
+    stored = sample(rule)
+    if stored.shape[1] == 0:
         return None
-    *_, median, dark, bright = levels
-    level = levels[: len(spec.scene_inputs)] if spec.scene_inputs else None
-    return Radiometry(scale, median, level, dark, bright)
+    levels = Levels.of(stored)
+    reading, doubts = settle(reading, levels, spec, stored.dtype.name)
+    fill = np.percentile(reading.scale(stored), MEDIAN.percentile, axis=1).astype(np.float32)
+    level = scene_levels(sample, reading.scale, spec.scene_inputs) if spec.scene_inputs else None
+    return Radiometry(reading, fill, level, levels, tuple(doubts))
 
 
 def scan_rows(

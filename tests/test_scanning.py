@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from geodeforest import scanning
 from geodeforest.core.options import PROGRAM_BYTES, ScanOptions, Stored, plan_scan
 from geodeforest.core.pixels import BandScale, Pixels
+from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import SceneInput
 from geodeforest.errors import OptionError
 from geodeforest.scanning import radiometry, scan_rows
 from geodeforest.testing import ArraySource, ConstantPredictor, ThresholdPredictor, small_spec
 
-SCALE = BandScale(0, 255)
+READING = Reading(BandScale(0, 255), "the test")
 
 
 def run(source, predictor, threads=2, progress=None, **chosen):
     options = ScanOptions(**chosen)
     plan = plan_scan(predictor.spec, options, Stored(source.height, source.width, 3, 1), threads)
-    how = radiometry(source, predictor.spec, SCALE)
+    how = radiometry(source, predictor.spec, READING)
     rows = list(scan_rows(source, predictor, plan, how, progress))
     assert [r.first for r in rows] == np.cumsum([0, *[len(r.classes) for r in rows]])[:-1].tolist()
     return np.concatenate([r.classes for r in rows]), np.concatenate([r.scores for r in rows])
@@ -135,7 +136,7 @@ def test_what_was_not_observed_never_reaches_the_network():
 
 def test_a_scene_without_a_valid_pixel_has_no_radiometry():
     scene = ArraySource(np.zeros((3, 9, 9), np.uint8), np.zeros((9, 9), bool))
-    assert radiometry(scene, small_spec(), SCALE) is None
+    assert radiometry(scene, small_spec(), READING) is None
 
 
 def test_the_scene_level_is_the_scenes_not_the_chips():
@@ -206,7 +207,7 @@ def test_a_scan_holds_no_more_than_its_plan_says():
     source = Copied(np.ones((8, 400, 6000), np.float32))
     predictor = ThresholdPredictor(spec=spec)
     plan = plan_scan(spec, ScanOptions(), Stored(400, 6000, 32, 1), 2)
-    how = radiometry(source, spec, SCALE)
+    how = radiometry(source, spec, READING)
     tracemalloc.start()
     for _ in scan_rows(source, predictor, plan, how):
         pass
@@ -220,7 +221,7 @@ def test_a_scan_that_is_given_up_leaves_no_thread():
     values, _ = random_scene(300, 300)
     plan = plan_scan(small_spec(), ScanOptions(), Stored(300, 300, 3, 1), 2)
     source = ArraySource(values)
-    rows = scan_rows(source, ThresholdPredictor(), plan, radiometry(source, small_spec(), SCALE))
+    rows = scan_rows(source, ThresholdPredictor(), plan, radiometry(source, small_spec(), READING))
     next(rows)
     rows.close()
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]

@@ -55,8 +55,7 @@ def _lines(report: PlanReport) -> Iterator[str]:
         nodata = [b["nodata"] for b in facts["bands"]]
         yield f"nodata  {'none' if nodata == [None] * len(nodata) else nodata}"
     if "options" in facts:
-        low, high = facts["options"]["scale"]
-        yield f"scale   {low:g}..{high:g} become the model's 0..1"
+        yield from _numbers(facts)
     if "chips" in facts:
         seconds = f"about {facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under a second"
         yield (
@@ -64,6 +63,23 @@ def _lines(report: PlanReport) -> Iterator[str]:
             f"{_counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory, "
             f"up to {facts['disk_mb']:g} MB of disk for the maps"
         )
+
+
+def _numbers(facts: dict[str, Any]) -> Iterator[str]:
+    from geodeforest.core.pixels import BandScale
+
+    chosen = facts["options"]
+    yield f"scale   {BandScale(*chosen['scale'])} become the model's 0..1 ({chosen['scale_from']})"
+    for band in facts.get("numbers", []):
+        trained = ""
+        if band["trained_dark"] is not None:
+            trained = f" (begin in {_range(band['trained_dark'])} where it was trained)"
+        name, stored = f"{band['band']}:", _range(band["stored"])
+        yield f"numbers {name} 96 % in {stored}, to the model {_range(band['model'])}{trained}"
+
+
+def _range(ends: list[float]) -> str:
+    return "..".join(f"{end:.4g}" for end in ends)
 
 
 def _band(band: dict[str, Any]) -> str:

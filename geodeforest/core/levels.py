@@ -39,26 +39,34 @@ def _spread(length: int, windows: int, window: int) -> list[tuple[int, int]]:
     return [(room * i // gaps + i * window, window) for i in range(count)]
 
 
+class SceneSample:
+    """The stored numbers of a scene's valid pixels; each of its sampling grids is read once."""
+
+    def __init__(self, read: Callable[[Window], Pixels], height: int, width: int) -> None:
+        self._scene = read, height, width
+        self._found: dict[tuple[int, int], NDArray[np.generic]] = {}
+
+    def __call__(self, rule: SceneInput) -> NDArray[np.generic]:
+        """The sample of a rule's squares, shape (bands, pixels)."""
+        squares = rule.windows, rule.window
+        if squares not in self._found:
+            self._found[squares] = sample_valid(*self._scene, rule)
+        return self._found[squares]
+
+
 def scene_levels(
-    read: Callable[[Window], Pixels],
-    height: int,
-    width: int,
-    scale: BandScale,
-    inputs: Sequence[SceneInput],
+    sample: SceneSample, scale: BandScale, inputs: Sequence[SceneInput]
 ) -> NDArray[np.float32] | None:
     """The scene's level per input and band, scaled to 0..1: shape (inputs, bands).
 
     None where the sample holds no valid pixel.
     """
-    samples: dict[tuple[int, int], NDArray[np.float32]] = {}
     levels = []
     for wanted in inputs:
-        squares = wanted.windows, wanted.window
-        if squares not in samples:
-            samples[squares] = scale(sample_valid(read, height, width, wanted))
-        if samples[squares].shape[1] == 0:
+        scaled = scale(sample(wanted))
+        if scaled.shape[1] == 0:
             return None
-        levels.append(_level(samples[squares], wanted))
+        levels.append(_level(scaled, wanted))
     return np.asarray(levels, np.float32)
 
 

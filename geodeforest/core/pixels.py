@@ -57,7 +57,7 @@ class BandScale:
     def __str__(self) -> str:
         """The range as people write it: "0..3558", or one of each band with "/" between."""
         bands = zip(*np.broadcast_arrays(*map(np.atleast_1d, (self.low, self.high))), strict=True)
-        return " / ".join(f"{low:g}..{high:g}" for low, high in bands)
+        return " / ".join(f"{low:.7g}..{high:.7g}" for low, high in bands)
 
     @property
     def span(self) -> float | tuple[float, ...]:

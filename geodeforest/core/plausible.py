@@ -1,4 +1,4 @@
-"""Whether a scene's numbers can be what a model takes them for, and what they may be instead.
+"""Whether a scene's numbers can be what they are taken for, and what they may be instead.
 
 Knows levels of a sample and the model's training range; opens nothing.
 """
@@ -6,108 +6,176 @@ Knows levels of a sample and the model's training range; opens nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.core.conventions import conventions
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec
 
-DARK, BRIGHT = 2, 98
+DARK = 2
+_LEVELS = {"darkest": 0.1, "dark": DARK, "bright": 98, "brightest": 100}
 """The percentiles of a scene that are looked at."""
 
 DARK_LEVELS = "dark_levels"
 """Where a spec's training facts tell the range of the training scenes' dark levels."""
 
-_LEAST_BRIGHT, _SATURATED = 0.08, 0.98
-_FAR_BELOW, _ABOVE, _FAR_ABOVE, _BLUE_OVER_RED = 0.35, 1.05, 2.0, 1.05
-_OFFSET = 1000
+# As parts of the model's range and of the training scenes' dark levels.
+_LEAST_BRIGHT, _FAR_BELOW, _ABOVE, _FAR_ABOVE = 0.08, 0.35, 1.05, 2.0
+
+_MORE, _MUCH = 1.05, 1.2
+
+_ORDERED = 4
+"""Orders of more bands than these are too many to be tried."""
+
+_CAUSES = 3
+"""As many likely causes are named at most."""
 
 
-def doubts(
-    dark: NDArray[np.float32],
-    bright: NDArray[np.float32],
-    spec: ModelSpec,
-    dtype: str,
-    scale: BandScale,
-) -> list[str]:
-    """What speaks against a scene's numbers, each with the likely cause and what to do.
+@dataclass(frozen=True, eq=False, slots=True)
+class Levels:
+    """Percentiles of a sample's stored numbers, each (bands,)."""
 
-    ``dark`` and ``bright`` are the scene's percentiles by band, scaled to 0..1. A model that
-    does not tell its training scenes' dark levels has no doubts.
-    """
-    known = _range(spec)
-    if known is None:
-        return []
-    least, most = known
-    too_dark = bright.max() < _LEAST_BRIGHT or (dark / least).max() < _FAR_BELOW
-    above = dark / most
-    too_bright = dark.min() > _SATURATED or above.min() > _ABOVE or above.max() > _FAR_ABOVE
-    if too_dark:
-        return [_darker(dark, bright, dtype, scale)]
-    if too_bright:
-        return [_brighter(dark, bright, most, dtype, scale)]
-    return list(_swapped(bright - dark, spec.bands))
+    darkest: NDArray[np.float64]
+    dark: NDArray[np.float64]
+    bright: NDArray[np.float64]
+    brightest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sample: NDArray[np.generic]) -> Levels:
+        """The levels of stored numbers (bands, pixels)."""
+        return cls(*np.percentile(sample.astype(np.float64), tuple(_LEVELS.values()), axis=1))
+
+    def of_bands(self, order: list[int]) -> Levels:
+        """The levels of some of the bands."""
+        return Levels(*(getattr(self, level)[order] for level in _LEVELS))
+
+    def scaled(self, scale: BandScale) -> Levels:
+        """The same in the model's units, not clipped."""
+        low, span = np.array(scale.low), np.array(scale.span)
+        return Levels(*((getattr(self, level) - low) / span for level in _LEVELS))
 
 
-def _range(spec: ModelSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The training scenes' least and greatest dark level by band, if they are told."""
-    told: Any = spec.training.get(DARK_LEVELS)
-    try:
-        least, most = (np.array(told[name], np.float64) for name in ("least", "most"))
-    except (KeyError, TypeError, ValueError):
-        return None
-    usable = least.shape == most.shape == (len(spec.bands),) and bool((least > 0).all())
-    return (least, most) if usable else None
+@dataclass(frozen=True, eq=False, slots=True)
+class Trained:
+    """The training scenes' least and greatest dark level, (bands,) each."""
 
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
 
-def _darker(
-    dark: NDArray[np.float32], bright: NDArray[np.float32], dtype: str, scale: BandScale
-) -> str:
-    bottom, top = (float(scale.stored(v).max()) for v in (dark, bright))
-    what = (
-        f"96 % of the numbers lie in {bottom:.4g}..{top:.4g}, "
-        f"darker than the model's scenes in {scale}"
-    )
-    if dtype != "uint8" and 1 < top <= 255 < max(scale.numbers):
-        return f"{what}; if they are 8-bit numbers, pass --scale 0,255"
-    if top <= 1 < max(scale.numbers):
-        return f"{what}; if they are reflectance 0..1, pass --scale 0,0.3558"
-    return f"{what}; pass the --scale that fits"
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Trained | None:
+        """The range that a spec tells; None if it tells none."""
+        told: Any = spec.training.get(DARK_LEVELS)
+        try:
+            least, most = (np.array(told[name], np.float64) for name in ("least", "most"))
+        except (KeyError, TypeError, ValueError):
+            return None
+        fit = least.shape == most.shape == (len(spec.bands),)
+        return cls(least, most) if fit and bool(((least > 0) & (most >= least)).all()) else None
 
-
-def _brighter(
-    dark: NDArray[np.float32],
-    bright: NDArray[np.float32],
-    most: NDArray[np.float64],
-    dtype: str,
-    scale: BandScale,
-) -> str:
-    bottom, top = (float(scale.stored(v).max()) for v in (dark, bright))
-    what = (
-        f"96 % of the numbers lie in {bottom:.4g}..{top:.4g}, "
-        f"brighter than the model's scenes in {scale}"
-    )
-    if dtype.startswith("float") and max(scale.numbers) <= 1:
-        return f"{what}; if they are reflectance x 10,000, pass --scale 0,3558, if percent 0,35.58"
-    shift = _OFFSET / np.array(scale.span)
-    fits = ((dark - shift) / most).max() <= _FAR_ABOVE and bright.max() < 1
-    if dtype != "uint8" and fits and bool((dark >= shift).all()) and scale.bands is None:
-        lower, upper = (number + _OFFSET for number in scale.numbers)
-        return (
-            f"{what}; if they have Sentinel-2's offset of {_OFFSET} (baseline 04.00 and later), "
-            f"pass --scale {lower:g},{upper:g}"
+    def darker(self, seen: Levels) -> bool:
+        """Whether scaled levels are far darker; a single band may be, as blue is without haze."""
+        return bool(
+            seen.bright.max() < _LEAST_BRIGHT or np.median(seen.dark / self.least) < _FAR_BELOW
         )
-    return f"{what}; pass the --scale that fits"
+
+    def brighter(self, seen: Levels) -> bool:
+        """Whether scaled levels are brighter in every band, or in one by far."""
+        above = seen.dark / self.most
+        return bool(above.min() > _ABOVE or above.max() > _FAR_ABOVE)
+
+    def fits(self, seen: Levels) -> bool:
+        """Whether scaled levels are neither."""
+        return not self.darker(seen) and not self.brighter(seen)
+
+    def distance(self, seen: Levels) -> float:
+        """How far dark levels lie from the range, as the logarithm of a factor."""
+        dark = np.maximum(seen.dark, np.finfo(np.float64).tiny)
+        away = np.log(dark / dark.clip(self.least, self.most))
+        return float(np.sqrt(np.mean(away**2)))
 
 
-def _swapped(spread: NDArray[np.float32], bands: Sequence[str]) -> Iterator[str]:
-    """Over land red differs more than blue, since haze hides what is blue."""
-    if {"red", "blue"} <= set(bands):
-        red, blue = spread[bands.index("red")], spread[bands.index("blue")]
-        if blue > _BLUE_OVER_RED * red:
-            yield (
-                "the blue band differs more from pixel to pixel than the red one; "
-                "if they stand in another order, name them with --bands"
-            )
+def doubts(levels: Levels, spec: ModelSpec, dtype: str, scale: BandScale) -> list[str]:
+    """What speaks against stored numbers read by ``scale``, with likely causes and what to do.
+
+    A model that does not tell its training scenes' dark levels has no doubts.
+    """
+    trained = Trained.of(spec)
+    if trained is None:
+        return []
+    seen = levels.scaled(scale)
+    swapped = _swapped(seen, spec.bands)
+    if trained.fits(seen):
+        return swapped
+    if swapped and any(trained.fits(seen.of_bands(order)) for order in _orders(spec.bands)):
+        return swapped  # a band is too dark or too bright only for the place that it stands in
+    return [_unlike(levels, trained, spec, dtype, scale)]
+
+
+def option_for(scale: BandScale) -> str:
+    """The option that asks for a scale."""
+    return f"--scale {','.join(f'{number:g}' for number in scale.numbers)}"
+
+
+def _orders(bands: Sequence[str]) -> Iterator[list[int]]:
+    yield from map(list, permutations(range(len(bands)))) if len(bands) <= _ORDERED else ()
+
+
+def _unlike(levels: Levels, trained: Trained, spec: ModelSpec, dtype: str, scale: BandScale) -> str:
+    seen = levels.scaled(scale)
+    darker, above = trained.darker(seen), seen.dark / trained.most
+    if not darker and np.median(above) <= _ABOVE:
+        return (
+            f"the {spec.bands[int(above.argmax())]} band is {above.max():.1f} times brighter "
+            "where it is dark than in any of the model's scenes; if another band, such as near "
+            "infrared, stands in its place, name them with --bands"
+        )
+    what = f"{lie(levels)}, {'darker' if darker else 'brighter'} than the model's scenes in {scale}"
+    ways = conventions(dtype, spec.scale, float(levels.brightest.max()))
+    ways = [way for way in ways if way.scale != scale]
+    fit = [w for w in ways if trained.fits(levels.scaled(w.scale))]
+    fit.sort(key=lambda way: trained.distance(levels.scaled(way.scale)))
+    if fit:
+        causes = (f"if they are {w.source}, pass {option_for(w.scale)}" for w in fit[:_CAUSES])
+        return f"{what}; {', '.join(causes)}"
+    if dtype == "uint8":
+        return (
+            f"{what}; if they were stretched to 8 bits otherwise than true colour is, "
+            f"pass --scale LOW,HIGH, the numbers that stand for the model's 0 and 1"
+        )
+    return f"{what}; pass the --scale that fits; if there is none, expect less of the result"
+
+
+def lie(levels: Levels) -> str:
+    """Where the numbers lie, in words."""
+    ends = levels.dark.min(), levels.bright.max()
+    low, high = (f"{end:.0f}" if abs(end) >= 1000 else f"{end:.4g}" for end in ends)
+    return f"96 % of the numbers lie in {low}..{high}"
+
+
+def _swapped(seen: Levels, bands: Sequence[str]) -> list[str]:
+    """A sign of another order of bands than red, green, blue.
+
+    Haze hides what is blue most and what is red least, and soil, the bright part of most
+    scenes, is red: contrast falls from red to blue. Only a scene of plants alone has more in
+    green than in red; but then green is brighter where it is dark, too.
+    """
+    if not {"red", "green", "blue"} <= set(bands):
+        return []
+    order = [bands.index(name) for name in ("red", "green", "blue")]
+    red, green, blue = (seen.bright - seen.dark)[order]
+    dark_red, dark_green, _ = seen.dark[order]
+    if blue > _MORE * red:
+        sign = "the blue band differs more from pixel to pixel than the red one"
+    elif blue > _MORE * green:
+        sign = "the blue band differs more from pixel to pixel than the green one"
+    elif dark_red > dark_green and dark_red * green > _MUCH * dark_green * red:
+        sign = "the red band is brighter than the green one where both are dark, yet differs less"
+    else:
+        return []
+    return [f"{sign}; if they stand in another order, name them with --bands"]

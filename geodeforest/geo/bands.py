@@ -50,13 +50,16 @@ class Band:
     """One band of a raster: its 1-based index and what the file says of it.
 
     ``colour`` is GDAL's colour interpretation in lower case. ``nodata`` is None where
-    none is declared or the band's dtype cannot hold it.
+    none is declared or the band's dtype cannot hold it. The file says that a number times
+    ``gain`` plus ``offset`` is what was measured.
     """
 
     index: int
     description: str | None
     colour: str
     nodata: float | None
+    gain: float = 1.0
+    offset: float = 0.0
 
     @property
     def name(self) -> str:

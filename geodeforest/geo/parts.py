@@ -35,6 +35,7 @@ class Raster:
     ``array`` has shape (bands, rows, cols); a lazy one (dask) is read window by window.
     ``transform`` takes (col, row) pixel corners to coordinates of ``crs``, which may be
     anything rasterio understands, such as "EPSG:32721". ``valid`` has shape (rows, cols).
+    A number times its band's one of ``scales`` plus that of ``offsets`` is what was measured.
 
     Raises:
         OptionError: the shapes or the dtype do not fit, or the CRS is unknown.
@@ -45,6 +46,8 @@ class Raster:
     crs: Any
     nodata: float | None = None
     valid: NDArray[np.bool_] | None = None
+    scales: Sequence[float] | None = None
+    offsets: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
@@ -54,6 +57,9 @@ class Raster:
             raise OptionError(f"array: its dtype is {self.array.dtype}; give integers or floats")
         if self.valid is not None and tuple(self.valid.shape) != shape[1:]:
             raise OptionError(f"valid: its shape is {self.valid.shape}; give {shape[1:]}")
+        for name, by_band in (("scales", self.scales), ("offsets", self.offsets)):
+            if by_band is not None and len(by_band) != shape[0]:
+                raise OptionError(f"{name}: there are {len(by_band)}; give {shape[0]}")
         try:
             crs = None if self.crs is None else CRS.from_user_input(self.crs)
         except (CRSError, ValueError) as error:
@@ -147,7 +153,11 @@ class ArrayPart:
         count, self.height, self.width = raster.array.shape
         self.path = path
         nodata = storable(raster.nodata, self.dtype_of(raster))
-        self.bands = tuple(Band(index, None, "undefined", nodata) for index in range(1, count + 1))
+        gains, offsets = raster.scales or (1,) * count, raster.offsets or (0,) * count
+        self.bands = tuple(
+            Band(index, None, "undefined", nodata, float(gain), float(offset))
+            for index, gain, offset in zip(range(1, count + 1), gains, offsets, strict=True)
+        )
         self.transform: Affine = raster.transform
         self.crs: CRS | None = raster.crs
         self.block = (1, self.width)  # any rows can be read without others
@@ -210,11 +220,13 @@ def _dataset_bands(dataset: Any) -> tuple[Band, ...]:
         dataset.colorinterp,
         dataset.nodatavals,
         dataset.dtypes,
+        dataset.scales,
+        dataset.offsets,
         strict=True,
     )
     return tuple(
-        Band(index, description, colour.name.lower(), storable(nodata, dtype))
-        for index, description, colour, nodata, dtype in facts
+        Band(index, description, colour.name.lower(), storable(nodata, dtype), gain, offset)
+        for index, description, colour, nodata, dtype, gain, offset in facts
     )
 
 

@@ -106,4 +106,12 @@ def _from_data_array(source: Any) -> Raster:
     data = source.transpose(..., rio.y_dim, rio.x_dim).data
     # The geotransform that rioxarray keeps is not that of an array with every other row.
     place = rio.transform(recalc=True)
-    return Raster(data if data.ndim == 3 else data[np.newaxis], place, rio.crs, rio.nodata)
+    data = data if data.ndim == 3 else data[np.newaxis]
+    tags = getattr(source, "attrs", {})
+    # One number for all bands and one for each have different names; those that rioxarray has
+    # applied itself are gone from here.
+    scales, offsets = (
+        tags[each] if each in tags else [tags[one]] * len(data) if one in tags else None
+        for one, each in (("scale_factor", "scales"), ("add_offset", "offsets"))
+    )
+    return Raster(data, place, rio.crs, rio.nodata, scales=scales, offsets=offsets)

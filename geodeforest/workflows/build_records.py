@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.grid import ChipGrid, Window
-from geodeforest.core.levels import sample_valid, scene_levels
+from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Progress
 from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
@@ -266,8 +266,9 @@ def _seen(scene: Scene, options: BuildOptions) -> _Seen:
     profile, inputs = scene.profile, options.scene_input
     scale = _scale(profile, options)
     # The sample that a scan of the scene takes its median from.
-    sample = sample_valid(scene.read, scene.height, scene.width, inputs[0] if inputs else MEDIAN)
-    levels = scene_levels(scene.read, scene.height, scene.width, scale, inputs)
+    samples = SceneSample(scene.read, scene.height, scene.width)
+    sample = samples(inputs[0] if inputs else MEDIAN)
+    levels = scene_levels(samples, scale, inputs)
     if sample.shape[1] == 0 or levels is None:
         raise RecordError(profile.path, "has no valid pixel", "leave the scene out")
     median = np.percentile(sample.astype(np.float64), MEDIAN.percentile, axis=1)

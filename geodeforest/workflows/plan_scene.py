@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from geodeforest.core.options import CACHE_BYTES, ScanOptions, ScanPlan
-from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor
 from geodeforest.errors import GeodeforestError
 from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import Radiometry, radiometry
+from geodeforest.workflows.numbers import number_facts, reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import choices, input_facts
-from geodeforest.workflows.scan_scene import plan_of, scale_of
+from geodeforest.workflows.scan_scene import plan_of
 
 _ROWS_SECONDS_PER_MPX = 0.1
 """Reading, stitching, vectorising and writing beside the network, on one core of today."""
@@ -61,18 +61,20 @@ def plan_scene(scene: Source, options: ScanOptions, predictor: Predictor) -> Pla
         opened = inputs.scene
         report.facts |= input_facts(inputs)
         report.facts["bands"] = _bands(opened, spec.bands)
-        scale = plan = how = None
+        reading = plan = how = None
         with report.refusing():
-            scale = scale_of(opened, spec, options)
+            reading = reading_of(opened, spec, options)
         with report.refusing():
             plan = plan_of(opened, spec, options)
             report.facts |= _needs(opened, plan, predictor)
-        if scale is not None:
+        if reading is not None:
             with report.refusing(), block_cache(CACHE_BYTES):
-                how = radiometry(opened, spec, scale)
-                report.warnings += _warnings(opened, how, predictor)
-        if scale is not None and plan is not None:
-            report.facts["options"] = choices(options, plan, how, scale)
+                how = radiometry(opened, spec, reading)
+                report.warnings += _warnings(opened, how)
+                if how is not None:
+                    report.facts["numbers"] = number_facts(how, spec)
+        if reading is not None and plan is not None:
+            report.facts["options"] = choices(options, plan, how, reading)
     return report
 
 
@@ -114,9 +116,8 @@ def _chip_seconds(plan: ScanPlan, predictor: Predictor) -> float:
     return time.perf_counter() - started
 
 
-def _warnings(scene: Scene, how: Radiometry | None, predictor: Predictor) -> list[str]:
+def _warnings(scene: Scene, how: Radiometry | None) -> list[str]:
     name = scene.profile.name
     if how is None:
         return [f"{name}: no pixel was observed; nothing can be found"]
-    found = doubts(how.dark, how.bright, predictor.spec, scene.profile.dtype, how.scale)
-    return [f"{name}: {doubt}" for doubt in found]
+    return [f"{name}: {doubt}" for doubt in how.doubts]

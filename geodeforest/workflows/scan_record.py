@@ -9,7 +9,7 @@ from typing import Any
 
 from geodeforest.core.decide import STEPS
 from geodeforest.core.options import ScanOptions, ScanPlan
-from geodeforest.core.pixels import BandScale
+from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.profile import SceneProfile
@@ -66,12 +66,14 @@ def _grid_facts(profile: SceneProfile) -> dict[str, Any]:
 
 
 def choices(
-    options: ScanOptions, plan: ScanPlan, how: Radiometry | None, scale: BandScale
+    options: ScanOptions, plan: ScanPlan, how: Radiometry | None, reading: Reading
 ) -> dict[str, Any]:
     """What was chosen or followed, and influences the result."""
     level = None if how is None or how.level is None else how.level.tolist()
+    reading = reading if how is None else how.reading
     return {
-        "scale": [scale.low, scale.high],
+        "scale": [reading.scale.low, reading.scale.high],
+        "scale_from": reading.source,
         "scene_level": level,
         "threshold": plan.step / STEPS,
         "min_area_ha": options.min_area,

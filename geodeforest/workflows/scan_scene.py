@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from geodeforest.core.options import MAX_PIXELS, ScanOptions, ScanPlan, plan_scan
 from geodeforest.core.pixels import BandScale
-from geodeforest.core.plausible import doubts
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
 from geodeforest.errors import (
     BudgetExceeded,
     NothingAssessed,
     OptionError,
-    SceneUnreadable,
     UnlikelyNumbers,
 )
 from geodeforest.geo.areas import PixelAreas
@@ -35,6 +33,7 @@ from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.geo.vectorise import Tally
 from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
+from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import (
     choices,
@@ -151,7 +150,7 @@ def check_scenes(scenes: Mapping[Source, Targets], options: ScanOptions, spec: M
     for scene, targets in scenes.items():
         with open_inputs(scene, options, spec) as inputs:
             targets.check_crs(inputs.file)
-            scale_of(inputs.scene, spec, options)
+            reading_of(inputs.scene, spec, options)
             plan_of(inputs.scene, spec, options)
 
 
@@ -169,20 +168,20 @@ def scan_to(
         inputs = stack.enter_context(open_inputs(scene, options, spec))
         opened = inputs.scene
         targets.check_crs(inputs.file)
-        scale = scale_of(opened, spec, options)
+        reading = reading_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
         outputs = stack.enter_context(targets.reserve(inputs.file.files))
         stack.enter_context(block_cache(plan.cache_bytes))
-        how = radiometry(opened, spec, scale)
+        how = radiometry(opened, spec, reading)
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
-        found = _doubts(opened, spec, how)
+        found = _doubts(opened, how)
         work = _Work(opened, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
         rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
         record = opening_record(
-            spec, input_facts(inputs), choices(options, plan, how, scale), found
+            spec, input_facts(inputs), choices(options, plan, how, reading), found
         )
         report = work.report(record, targets, time.perf_counter() - started, frame)
         if targets.report is not None:
@@ -190,11 +189,9 @@ def scan_to(
     return report
 
 
-def _doubts(scene: Scene, spec: ModelSpec, how: Radiometry | None) -> list[str]:
-    """Warns of numbers that are not like those of the training scenes; also returns that."""
-    if how is None:
-        return []
-    found = doubts(how.dark, how.bright, spec, scene.profile.dtype, how.scale)
+def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
+    """Warns of numbers that are not what was said of them; also returns that."""
+    found = [] if how is None else list(how.doubts)
     for doubt in found:
         warnings.warn(f"{scene.profile.name}: {doubt}", UnlikelyNumbers, stacklevel=4)
     return found
@@ -310,24 +307,6 @@ def _band_scale(asked: tuple[float, float] | None) -> BandScale | None:
     except (TypeError, ValueError):
         raise OptionError(f"scale: {asked!r} is not two numbers, LOW and HIGH") from None
     return BandScale(low, high)
-
-
-def scale_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> BandScale:
-    """The stored numbers that become the model's 0 and 1.
-
-    Raises:
-        SceneUnreadable: the model knows none for the scene's data type.
-    """
-    profile = scene.profile
-    if options.scale is not None:
-        return options.scale
-    if profile.dtype not in spec.scale:
-        raise SceneUnreadable(
-            profile.path,
-            f"the model {spec.name} knows no scale for {profile.dtype} numbers",
-            "pass --scale LOW,HIGH, the numbers that stand for its 0 and 1",
-        )
-    return spec.scale[profile.dtype]
 
 
 def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 from click.testing import CliRunner
 
 from geodeforest.cli import main
@@ -55,10 +56,11 @@ def test_people_get_the_same_in_lines(scene):
         "bands",
         "nodata",
         "scale",
+        *["numbers"] * 3,
         "needs",
     ]
     assert "red is band 1, green is band 2, blue is band 3" in lines[2]
-    assert "under a second for 1 chip on 1 thread" in lines[5]
+    assert "under a second for 1 chip on 1 thread" in lines[-1]
 
 
 def test_it_takes_the_options_of_a_scan(scene):
@@ -68,12 +70,51 @@ def test_it_takes_the_options_of_a_scan(scene):
     assert plan["chips"] == 12
 
 
+def test_the_numbers_are_told_by_band_beside_those_of_the_training(scene):
+    red, green, blue = planned(scene)["numbers"]
+    assert [band["band"] for band in (red, green, blue)] == ["red", "green", "blue"]
+    assert (red["stored"], green["stored"]) == ([600, 2000], [600, 1500])
+    assert red["model"] == pytest.approx([600 / 3558, 2000 / 3558], rel=1e-5)
+    least, most = red["trained_dark"]
+    assert 0 < least < most < 1
+    assert "red: 96 % in 600..2000, to the model 0.1686..0.5621" in run(scene).stdout
+    assert planned(scene, "--scale", "0,4000")["numbers"][0]["model"] == [0.15, 0.5]
+
+
+def test_the_rule_that_was_followed_is_told(scene):
+    assert "(uint16 numbers: reflectance x 10,000)" in run(scene).stdout
+    assert "(--scale)" in run(scene, "--scale", "0,4000").stdout
+
+
 def test_odd_numbers_are_a_warning(tmp_path):
     values = np.random.default_rng(0).integers(20, 200, (3, 60, 90)).astype(np.uint16)
     scene = make_scene(tmp_path / "scene.tif", values)
-    assert "pass --scale 0,255" in planned(scene)["warnings"][0]
+    assert "read as 8-bit numbers" in planned(scene)["warnings"][0]
     assert "geodeforest: warning: scene.tif: " in run(scene).stderr
     assert planned(scene, "--scale", "0,255")["warnings"] == []
+
+
+def test_numbers_that_no_scale_is_known_for_are_refused_with_the_way_out(tmp_path):
+    scene = make_scene(tmp_path / "scene.tif", np.full((3, 20, 20), 600, np.int32))
+    (refusal,) = planned(scene, code=3)["refusals"]
+    assert "for int32 numbers; pass --scale LOW,HIGH" in refusal
+    assert "for reflectance x 10,000 they are 0,3558" in refusal
+    assert planned(scene, "--scale", "0,3558")["options"]["scale"] == [0, 3558]
+
+
+def test_scale_tags_of_a_file_make_up_for_its_data_type(tmp_path):
+    values = np.full((3, 60, 90), 500_600, np.int32)
+    values[:, 10:30, 20:60] = np.array([502_000, 501_500, 501_300])[:, np.newaxis, np.newaxis]
+    scene = make_scene(tmp_path / "scene.tif", values)
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-4,) * 3, (-50.0, -50.0, -50.02)
+    plan = planned(scene)
+    low, high = plan["options"]["scale"]
+    assert low == [500_000, 500_000, 500_200]
+    assert high == [503_558, 503_558, 503_758]
+    assert plan["options"]["scale_from"] == "the scale and offset tags"
+    assert "500000..503558 / 500000..503558 / 500200..503758 become" in run(scene).stdout
+    assert plan["warnings"] == []
 
 
 def test_every_refusal_is_said_at_once_and_ends_with_the_code_of_the_first(tmp_path):

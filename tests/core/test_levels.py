@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.levels import sample_valid, sample_windows, scene_levels
+from geodeforest.core.levels import SceneSample, sample_valid, sample_windows, scene_levels
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.testing import ArraySource
@@ -16,7 +16,7 @@ DARK = SceneInput("dark", 2)
 
 def levels(values, inputs=(DARK,), valid=None, scale=UNIT):
     source = ArraySource(np.asarray(values), valid)
-    return scene_levels(source.read, source.height, source.width, scale, inputs)
+    return scene_levels(SceneSample(source.read, source.height, source.width), scale, inputs)
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 6), st.integers(1, 20))
@@ -134,6 +134,6 @@ def test_inputs_with_the_same_squares_share_one_sample():
         return source.read(window)
 
     inputs = (DARK, SceneInput("bright", 98))
-    found = scene_levels(watched, 1, 101, UNIT, inputs)
+    found = scene_levels(SceneSample(watched, 1, 101), UNIT, inputs)
     np.testing.assert_allclose(found, [[0.02], [0.98]], rtol=1e-6)
     assert len(read) == len(set(read))

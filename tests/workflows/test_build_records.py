@@ -11,6 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import SceneInput
 from geodeforest.errors import LabelMismatch, MissingExtra, OptionError, OutputExists, RecordError
 from geodeforest.geo.scene import open_scene
@@ -108,7 +109,7 @@ def test_what_was_not_observed_looks_as_it_will_in_a_scan(tmp_path, dtype, nodat
     pair, scale = with_hole(tmp_path, dtype, nodata), BandScale(0, 200)
     _, (record,) = build([pair], tmp_path, scale=(0, 200))
     with open_scene(pair[0]) as scene:
-        seen = radiometry(scene, small_spec(), scale)
+        seen = radiometry(scene, small_spec(), Reading(scale, "the test"))
     assert scale(record.image[3, 4]) == pytest.approx(seen.fill, abs=0.5 / 200)
     assert seen.fill.min() > 0.3
 

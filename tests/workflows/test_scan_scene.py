@@ -515,6 +515,38 @@ def test_numbers_that_cannot_be_meant_are_a_warning_and_stand_in_the_record(tmp_
         bands = np.stack([scene.read(i) for i in (3, 2, 1)]) / 3558 * 255
         raster = gd.Raster(bands.clip(1, 255).astype(np.uint16), scene.transform, scene.crs)
     with pytest.warns(gd.errors.UnlikelyNumbers, match="pass --scale 0,255"):
-        report = gd.scan(raster)
+        report = gd.scan(raster, scale=(0, 3558))
     assert "--scale 0,255" in report.to_dict()["warnings"][0]
     assert gd.scan(raster, scale=(0, 255)).to_dict()["warnings"] == []
+
+
+def test_the_offset_that_the_numbers_show_is_taken_off_and_said(tmp_path):
+    """A scene with Sentinel-2's offset, and nothing that tells of it, gives the same map."""
+    sample = Path(__file__).parents[2] / "data" / "sample" / "hills.tif"
+    with rasterio.open(sample) as scene:
+        bands = np.stack([scene.read(i) for i in (3, 2, 1)])
+        place = scene.transform, scene.crs
+    plain = gd.scan(gd.Raster(bands, *place), classes=True)
+    with pytest.warns(gd.errors.UnlikelyNumbers, match="offset of 1000"):
+        moved = gd.scan(gd.Raster(bands + np.uint16(1000), *place), classes=True)
+    np.testing.assert_array_equal(moved.class_map(), plain.class_map())
+    record = moved.to_dict()
+    assert record["options"]["scale"] == [1000, 4558]
+    assert "as the numbers show" in record["options"]["scale_from"]
+    assert plain.to_dict()["warnings"] == []
+
+
+@pytest.mark.parametrize("gain", [[1e-4] * 3, [1e-4, 2e-4, 5e-5]])
+def test_scale_tags_are_applied_once(gain):
+    """Reflectance is reflectance, however each band stores it."""
+    sample = Path(__file__).parents[2] / "data" / "sample" / "hills.tif"
+    with rasterio.open(sample) as scene:
+        bands = np.stack([scene.read(i) for i in (3, 2, 1)])
+        place = scene.transform, scene.crs
+    stored = np.rint(bands * (1e-4 / np.array(gain))[:, None, None]).astype(np.int32)
+    report = gd.scan(gd.Raster(stored, *place, scales=gain), classes=True)
+    plain = gd.scan(gd.Raster(bands, *place), classes=True)
+    agree = (report.class_map() == plain.class_map()).mean()
+    assert agree > 0.999  # half a unit of rounding in green
+    assert report.to_dict()["options"]["scale_from"] == "the scale and offset tags"
+    assert report.to_dict()["warnings"] == []
