@@ -203,6 +203,8 @@ def _facts(spec: ModelSpec) -> dict[str, object]:
 
 def _lines(spec: ModelSpec) -> list[str]:
     """The spec for people, one fact a line; what its author wrote cannot steer a terminal."""
+    from geodeforest.workflows.model_card import confidence_words, in_words
+
     facts = {
         "model": f"{spec.name} {spec.version}",
         "bands": _bands(spec),
@@ -210,18 +212,15 @@ def _lines(spec: ModelSpec) -> list[str]:
         "scale": ", ".join(f"{d} {s}" for d, s in spec.scale.items()),
         "classes": ", ".join(f"{c.id} {c.name} ({c.role})" for c in spec.classes),
         "threshold": f"{spec.threshold:g}",
+        "confidence": confidence_words(spec),
         "chip": f"{spec.chip} px, halo {spec.halo} px, sides a multiple of {spec.multiple} px",
         "scene inputs": ", ".join(i.name for i in spec.scene_inputs) or "none",
         "licence": spec.licence or "not stated",
-        **{f"training {name}": _plain(value) for name, value in spec.training.items()},
-        **{f"metric {name}": _plain(value) for name, value in spec.metrics.items()},
+        **{f"training {name}": in_words(value) for name, value in spec.training.items()},
+        **{f"metric {name}": in_words(value) for name, value in spec.metrics.items()},
         **{f"file {name}": f"{f.bytes} bytes, sha256 {f.sha256}" for name, f in spec.files.items()},
     }
     return [one_line(f"{name}: {value}") for name, value in facts.items()]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _bands(spec: ModelSpec) -> str:

@@ -116,6 +116,13 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     help="Stop after N validations without a better mean IoU, and keep the best weights.",
 )
 @click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Cross-validate: train K models more, each without a K-th of the groups, which judge "
+    "it; then calibrate the model of all groups by what they said.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
@@ -163,5 +170,6 @@ def command(records: tuple[str, ...], output: Path, as_json: bool, **chosen: Any
         emit(json.dumps(report.to_dict()))
     elif not quiet:
         accuracy = report.spec.metrics.get("accuracy")
-        shown = "" if accuracy is None else f", validation accuracy {accuracy:.4f}"
+        kind = "validation" if settings.folds is None else "out-of-fold"
+        shown = "" if accuracy is None else f", {kind} accuracy {accuracy:.4f}"
         emit(f"{report.steps} steps{shown} -> {report.directory}")

@@ -20,10 +20,7 @@ def model_card(spec: ModelSpec, notes: str = "") -> str:
         "Statistics of the whole scene": levels or "none",
         "Classes": classes,
         "Threshold": f"{spec.threshold:g}",
-        "Confidence of a polygon": (
-            f"by its mean score: low below {spec.confidence.medium:g}, "
-            f"high from {spec.confidence.high:g}"
-        ),
+        "Confidence of a polygon": confidence_words(spec),
         "Chip, halo": f"{spec.chip} px, {spec.halo} px",
         "Licence": spec.licence or "not stated",
     }
@@ -35,14 +32,28 @@ def model_card(spec: ModelSpec, notes: str = "") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def confidence_words(spec: ModelSpec) -> str:
+    """The rule of the classes of confidence, and what each was worth out of fold, if known."""
+    rule, known = spec.confidence, spec.metrics.get("confidence_precision")
+    words = f"by its mean score: low below {rule.medium:g}, high from {rule.high:g}"
+    if not isinstance(known, Mapping):
+        return words
+    return f"{words}; share of its area that was true, out of fold: {in_words(known)}"
+
+
 def _table(facts: Mapping[str, Any]) -> str:
     rows = [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
     return "\n".join(["| fact | value |", "|---|---|", *rows])
 
 
-def _cell(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A fact in words: parts of a table or a list with commas."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_cell(part)}" for key, part in value.items())
+        return ", ".join(f"{key}: {in_words(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(part) for part in value) or "-"
-    return "-" if value is None else str(value).replace("|", "\\|")
+        return ", ".join(in_words(part) for part in value) or "-"
+    return "-" if value is None else str(value)
+
+
+def _cell(value: Any) -> str:
+    return in_words(value).replace("|", "\\|")

@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
@@ -33,8 +33,12 @@ from geodeforest.workflows.model_card import model_card
 from geodeforest.workflows.train_options import TrainChoices, TrainOptions
 
 if TYPE_CHECKING:
+    import keras
+
     from geodeforest.nn.fit import Data, FitOptions, Fitted, StepDone
-    from geodeforest.nn.records import RecordSet
+    from geodeforest.nn.records import Paths, RecordSet
+
+    Finish = Callable[[keras.Model, ModelSpec], ModelSpec]
 
 STATE = "training"
 """Folder of a model directory that holds checkpoints, ``log.csv`` and TensorBoard files."""
@@ -46,7 +50,10 @@ _VALIDATED_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came out: the model directory, and validation counts by group."""
+    """What came out: the model directory, and validation counts by group.
+
+    With folds each group's counts are those of the model that had not seen it.
+    """
 
     directory: Path
     spec: ModelSpec
@@ -63,6 +70,14 @@ class TrainReport:
         }
 
 
+class Run(NamedTuple):
+    """How a training is run: whether it goes on, whether it replaces, and whom it tells."""
+
+    resume: bool = False
+    overwrite: bool = False
+    on_step: StepDone | None = None
+
+
 def train(
     records: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -76,7 +91,10 @@ def train(
     """Train a U-Net on TFRecords and write a model directory.
 
     Checkpoints and logs go to ``output/training`` while it runs; the model's own files
-    appear when it ends, and until then a former model stays as it is.
+    appear when it ends, and until then a former model stays as it is. With ``folds=K``
+    models of K folds come first, in ``output/fold-0`` and so on: each group is judged by the
+    one that has not seen it, ``output/folds.json`` says how, and the model of all groups is
+    calibrated by it.
 
     Args:
         records: a directory of records or shards; one or several.
@@ -91,7 +109,7 @@ def train(
     Raises:
         MissingExtra: TensorFlow is not installed.
         OptionError: options out of range, or that do not fit the records.
-        RecordError: the records are refused.
+        RecordError: the records are refused, or with folds two groups share ground.
         StrategyError: the accelerator asked for does not answer.
         TrainingError: the loss is not finite, or the training to resume was another one.
         OutputExists: ``output`` holds a model, and neither ``resume`` nor ``overwrite`` is
@@ -99,13 +117,32 @@ def train(
         OutputUnwritable: ``output`` holds an unfinished training, or cannot be written.
     """
     options = replace(options or TrainOptions(), **chosen)
-    directory = Path(output)
+    directory, run = Path(output), Run(resume, overwrite, on_step)
     need_training("training")
+    if options.folds is not None:
+        from geodeforest.workflows.train_folds import train_folds
+
+        return train_folds(records, directory, options, run)
+    check_output(directory, run)
+    return train_one(records, directory, options, run)
+
+
+def train_one(
+    records: Paths,
+    directory: Path,
+    options: TrainOptions,
+    run: Run,
+    finish: Finish | None = None,
+) -> TrainReport:
+    """Train one model into a directory that was checked; ``finish`` has the last word on it.
+
+    Raises:
+        GeodeforestError: as ``train``, except for what ``check_output`` finds.
+    """
     from geodeforest.nn.fit import fit
     from geodeforest.nn.records import open_records
     from geodeforest.nn.strategy import resolve_strategy
 
-    _check_output(directory, resume=resume, overwrite=overwrite)
     strategy = resolve_strategy(options.strategy, options.tpu)
     opened = open_records(records)
     _check_records(opened, strategy)
@@ -113,17 +150,27 @@ def train(
     how = _fit_options(opened, split, options, replicas)
     spec = _spec(opened, split, options, directory)
     data = _data(opened, split, how, replicas)
-    fitted = fit(data, how, strategy, directory / STATE, resume=resume, on_step=on_step)
+    state = directory / STATE
+    fitted = fit(data, how, strategy, state, resume=run.resume, on_step=run.on_step)
     spec = replace(
         spec,
         training={**spec.training, "steps": fitted.steps},
-        metrics=_metrics(fitted, spec),
+        metrics=_metrics(fitted, spec, options),
     )
+    if finish is not None:
+        spec = finish(fitted.model, spec)
     return TrainReport(directory, _publish(fitted, spec, directory), fitted.steps, fitted.confusion)
 
 
-def _check_output(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    if resume and overwrite:
+def check_output(directory: Path, run: Run, begun: str = STATE) -> None:
+    """Refuse a directory that may not be written; ``begun`` is what a training begins with.
+
+    Raises:
+        OptionError: both to resume and to overwrite.
+        OutputExists: there is a model, or something else.
+        OutputUnwritable: it cannot be made, or holds an unfinished training.
+    """
+    if run.resume and run.overwrite:
         raise OptionError("resume goes on with a training, overwrite drops it; leave one out")
     if not directory.absolute().parent.is_dir():
         raise OutputUnwritable(directory, "its parent directory is missing", "create it first")
@@ -133,9 +180,9 @@ def _check_output(directory: Path, *, resume: bool, overwrite: bool) -> None:
         raise OutputUnwritable(directory, "is not a directory", "name a model directory")
     with naming_faults(directory):
         inside = {entry.name for entry in directory.iterdir()}
-    if not inside or overwrite or (resume and STATE in inside):
+    if not inside or run.overwrite or (run.resume and begun in inside):
         return
-    if STATE in inside and _SPEC_FILE not in inside:
+    if begun in inside and _SPEC_FILE not in inside:
         why = "holds an unfinished training"
         raise OutputUnwritable(directory, why, "pass --resume to go on with it, or --overwrite")
     raise OutputExists(directory)
@@ -288,13 +335,14 @@ def _refuse_unreadable(spec: ModelSpec, directory: Path) -> None:
             raise OptionError(f"{directory}: the model's {error.why}; choose another") from error
 
 
-def _metrics(fitted: Fitted, spec: ModelSpec) -> dict[str, Any]:
+def _metrics(fitted: Fitted, spec: ModelSpec, options: TrainOptions) -> dict[str, Any]:
     pooled = fitted.pooled
     if pooled is None:
         return {}
     ids = [str(c.id) for c in spec.classes]
     return {
         "protocol": "validation groups kept out of training, hard classes, pooled counts",
+        "command": options.command,
         "accuracy": _rounded(pooled.accuracy),
         "mean_iou": _rounded(pooled.mean_iou),
         "iou": {i: _rounded(v) for i, v in zip(ids, pooled.iou, strict=True)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from geodeforest.core.spec import Architecture, architecture
@@ -24,6 +24,7 @@ class TrainOptions:
     of a record are used at a time in training (None: all of it); validation sees whole
     records. The groups of ``val_group`` are kept out of training; None takes those the
     records name. ``patience`` stops after so many validations without a better one.
+    ``folds`` trains that many models more, each judged by the groups kept from it.
     ``name`` is that of the directory unless given. ``halo`` and ``threshold`` are what the
     model's spec will say. ``augmentation`` replaces crop and turns.
 
@@ -41,6 +42,7 @@ class TrainOptions:
     val_group: str | Sequence[str] | None = None
     validate_every: int = 100
     patience: int | None = None
+    folds: int | None = None
     seed: int = 0
     strategy: Strategy = "auto"
     tpu: str | None = None
@@ -55,6 +57,18 @@ class TrainOptions:
             raise OptionError(f"threshold {self.threshold} must be above 0 and at most 1")
         if self.halo < 0 or (self.crop is not None and self.crop < 1):
             raise OptionError("halo must not be negative, and crop at least 1")
+        if self.folds is not None:
+            self._check_folds(self.folds)
+
+    def _check_folds(self, folds: int) -> None:
+        if folds < 2:
+            raise OptionError(f"{folds} folds: a cross-validation needs at least 2")
+        if self.val_group is not None:
+            raise OptionError("with folds every group is held back in turn; leave val_group out")
+        if self.patience is not None:
+            raise OptionError(
+                "patience would choose weights by the groups that judge the fold; leave it out"
+            )
 
     @property
     def shape(self) -> Architecture:
@@ -67,6 +81,20 @@ class TrainOptions:
         """The groups kept for validation, None where the records decide."""
         given = self.val_group
         return (given,) if isinstance(given, str) else given if given is None else tuple(given)
+
+    @property
+    def command(self) -> str:
+        """The command line of such a training, as far as it can say what was chosen."""
+        words = ["geodeforest train RECORDS -o DIR"]
+        for choice in fields(self):
+            value, name = getattr(self, choice.name), choice.name.replace("_", "-")
+            if value == choice.default or choice.name in ("augmentation", "name", "tpu"):
+                continue
+            if choice.name == "filters":
+                value = ",".join(map(str, value))
+            values = value if isinstance(value, list | tuple) else (value,)
+            words += [f"--{name} {one}" for one in values if isinstance(one, str | int | float)]
+        return " ".join(words)
 
 
 class TrainChoices(TypedDict, total=False):
@@ -82,6 +110,7 @@ class TrainChoices(TypedDict, total=False):
     val_group: str | Sequence[str] | None
     validate_every: int
     patience: int | None
+    folds: int | None
     seed: int
     strategy: Strategy
     tpu: str | None

@@ -32,7 +32,11 @@ SPEC = ModelSpec(
     architecture=Architecture((4,)),
     licence="CC-BY-4.0",
     training={"scenes": ["a", "b"]},
-    metrics={"mean_iou": 0.8},
+    metrics={
+        "command": "make it",
+        "mean_iou": 0.8,
+        "confidence_precision": {"low": 0.7, "medium": 0.9, "high": None},
+    },
 )
 
 
@@ -100,8 +104,11 @@ def test_show_tells_the_facts_one_a_line(shelf):
     assert "scale: uint8 0..255, uint16 0..3558" in lines
     assert "classes: 0 forest (forest), 1 deforestation (deforestation)" in lines
     assert "threshold: 0.55" in lines
-    assert 'training scenes: ["a", "b"]' in lines
+    assert "training scenes: a, b" in lines
     assert "metric mean_iou: 0.8" in lines
+    assert "metric command: make it" in lines
+    (confidence,) = (line for line in lines if line.startswith("confidence: "))
+    assert confidence.endswith("true, out of fold: low: 0.7, medium: 0.9, high: -")
     assert lines[-1].startswith("file model.onnx: ")
 
 

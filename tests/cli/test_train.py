@@ -59,6 +59,7 @@ def test_without_options_the_librarys_defaults_are_asked_for(asked, tmp_path):
         (("--val-group", "b", "--val-group", "a"), "val_group", ("b", "a")),
         (("--validate-every", "9"), "validate_every", 9),
         (("--patience", "4"), "patience", 4),
+        (("--folds", "3"), "folds", 3),
         (("--seed", "11"), "seed", 11),
         (("--name", "mine"), "name", "mine"),
     ],
