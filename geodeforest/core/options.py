@@ -132,15 +132,15 @@ SINK_ROWS = 512
 class Stored:
     """A scene's sizes in pixels, bytes per pixel of the bands to read, and what reading takes.
 
-    ``block_rows`` are those of its file's blocks, ``file_width`` are that file's columns where
-    the scene is made of another grid. ``work_bytes`` are held while a window is read.
+    ``block_rows`` are those of its file's blocks, ``file_size`` are that file's rows and columns
+    where the scene is made of another grid. ``work_bytes`` are held while a window is read.
     """
 
     height: int
     width: int
     pixel_bytes: int
     block_rows: int
-    file_width: int | None = None
+    file_size: tuple[int, int] | None = None
     work_bytes: int = 0
 
     @property
@@ -149,8 +149,16 @@ class Stored:
 
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
         """
-        row = self.block_rows * (self.file_width or self.width) * self.pixel_bytes
+        _, width = self.file_size or (self.height, self.width)
+        row = self.block_rows * width * self.pixel_bytes
         return max(CACHE_BYTES, row + row // 4 + SINK_ROWS * self.width)
+
+    @property
+    def cached_bytes(self) -> int:
+        """How much of that cache a scan fills: no more than the file and both raster outputs."""
+        height, width = self.file_size or (self.height, self.width)
+        outputs = 2 * self.height * self.width
+        return min(self.cache_bytes, height * width * self.pixel_bytes + outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +171,7 @@ class ScanPlan:
     planes: int
     strip_bytes: int
     cache_bytes: int
+    cached_bytes: int
     work_bytes: int
     network_bytes: int
 
@@ -179,7 +188,7 @@ class ScanPlan:
         settled = self.planes * chip * width * 4
         outputs = 2 * SINK_ROWS * width
         threads = self.threads * self._thread_bytes
-        read = 4 * self.strip_bytes + self.cache_bytes + self.work_bytes
+        read = 4 * self.strip_bytes + self.cached_bytes + self.work_bytes
         held = read + stitcher + settled + outputs
         return held + threads + PROGRAM_BYTES
 
@@ -230,6 +239,7 @@ def plan_scan(
         planes=len(stitched_planes(spec)),
         strip_bytes=min(grid.chip, stored.height) * stored.width * (stored.pixel_bytes + 1),
         cache_bytes=stored.cache_bytes,
+        cached_bytes=stored.cached_bytes,
         work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
     )

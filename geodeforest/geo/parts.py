@@ -22,6 +22,7 @@ from geodeforest.core.grid import Window
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import Band
 from geodeforest.geo.georeference import LocatedBy
+from geodeforest.geo.mask_kinds import MaskKind, array_kinds, dataset_kinds
 from geodeforest.geo.opening import GDAL_ERRORS, cause
 
 Stored: TypeAlias = tuple[NDArray[np.generic], NDArray[np.bool_]]
@@ -82,6 +83,7 @@ class Part(Protocol):
     block: tuple[int, int]
     tags: Mapping[str, str]
     located_by: LocatedBy
+    masks: tuple[MaskKind, ...]
 
     def dtype(self, index: int) -> str:
         """The data type of a band."""
@@ -112,6 +114,7 @@ class DatasetPart:
         self.block = (int(rows), int(cols))
         self.tags: Mapping[str, str] = {**dataset.tags(ns="IMAGERY"), **dataset.tags()}
         self.located_by: LocatedBy = _located_by(dataset)
+        self.masks = dataset_kinds(dataset, self.bands)
         self._dataset = dataset
         self._masks = _mask_bands(dataset)
         self._alpha = next((b.index for b in self.bands if b.colour == "alpha"), None)
@@ -162,6 +165,7 @@ class ArrayPart:
         self.crs: CRS | None = raster.crs
         self.block = (1, self.width)  # any rows can be read without others
         self.tags: Mapping[str, str] = {}
+        self.masks = array_kinds(self.bands, self.dtype_of(raster), given=raster.valid is not None)
         self._raster = raster
 
     @staticmethod

@@ -132,7 +132,7 @@ class ResampledScene:
             before,
             height=self.height,
             width=self.width,
-            file_width=before.file_width or before.width,
+            file_size=before.file_size or (before.height, before.width),
             work_bytes=before.work_bytes
             + round(2 * source_px * (before.pixel_bytes + 1) + rows * px * sums),
         )

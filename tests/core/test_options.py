@@ -34,9 +34,18 @@ def test_a_choice_out_of_range_is_refused_by_its_name(wrong):
         ScanOptions(**wrong)
 
 
-def test_memory_does_not_depend_on_the_height():
-    taller = Stored(90_000, LARGE.width, LARGE.pixel_bytes, LARGE.block_rows)
-    assert plan(taller).bytes == plan().bytes
+def test_memory_does_not_depend_on_the_height_of_a_scene_larger_than_the_cache():
+    tall = Stored(90_000, LARGE.width, LARGE.pixel_bytes, LARGE.block_rows)
+    taller = Stored(900_000, LARGE.width, LARGE.pixel_bytes, LARGE.block_rows)
+    assert plan(taller).bytes == plan(tall).bytes > plan().bytes
+
+
+def test_no_more_is_cached_than_there_is():
+    small = Stored(100, 200, 6, 100)
+    assert small.cached_bytes == 100 * 200 * (6 + 2)
+    assert plan(small).cache_bytes == CACHE_BYTES
+    finer = Stored(100, 200, 6, 100, file_size=(400, 800))
+    assert finer.cached_bytes == 400 * 800 * 6 + 100 * 200 * 2
 
 
 def test_threads_are_lowered_until_the_plan_fits():

@@ -163,7 +163,7 @@ def test_the_files_blocks_are_read_once(make_scene, monkeypatch, gsd_m):
 def test_what_it_reads_with_is_in_the_plan():
     with open_scene(raster(np.zeros((3, 100, 4000), np.uint8), row_m=2, col_m=2)) as scene:
         before, after = scene.stored, resampled(scene).stored
-    assert (after.height, after.width, after.file_width) == (20, 800, 4000)
+    assert (after.height, after.width, after.file_size) == (20, 800, (100, 4000))
     assert after.work_bytes > 2 * 4000 * 5 * 4
     assert before.work_bytes == 0
     assert after.cache_bytes >= before.block_rows * 4000 * 3
