@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -37,3 +41,19 @@ def pytest_terminal_summary(terminalreporter, config):
     for what, counts in config.stash.get(COUNTS, {}).items():
         told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         terminalreporter.write_line(f"{what}: {told}")
+
+
+@pytest.fixture
+def strace(tmp_path):
+    """Runs Python in ``tmp_path`` and returns its system calls of one class, one per line."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not on this machine")
+
+    def run(kind, *arguments):
+        log = tmp_path / "strace.log"
+        command = ["strace", "-f", "-e", f"trace={kind}", "-o", str(log), sys.executable]
+        environment = {**os.environ, "PYTHONPATH": str(Path(testing.__file__).parents[1])}
+        subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, check=True)
+        return log.read_text(errors="replace").splitlines()
+
+    return run

@@ -166,7 +166,7 @@ class CommandLine(click.Group):
                 if ending is None:
                     raise
                 if options.debugging(ctx):
-                    traceback.print_exc()
+                    click.echo(_traceback(error), err=True, nl=False)
                 message, code = ending
                 say(message)
                 ctx.exit(code)
@@ -253,6 +253,13 @@ def _heed_signals() -> None:
     # What a handler raises is lost where Python happens to be in a callback, as in an import.
     if _came:
         raise KeyboardInterrupt
+
+
+def _traceback(error: BaseException) -> str:
+    # What libraries say of an address may hold a password, and tracebacks get sent around.
+    from geodeforest.core.addresses import redacted
+
+    return redacted("".join(traceback.format_exception(error)))
 
 
 def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str, int] | None:

@@ -52,7 +52,7 @@ def command(
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
     from geodeforest.workflows.scan_scene import check_scenes, scan_to
-    from geodeforest.workflows.scan_targets import Targets, check_outputs
+    from geodeforest.workflows.scan_targets import Targets, check_outputs, scene_stem
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
     files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
@@ -66,7 +66,7 @@ def command(
     written = False
     try:
         for scene, files_of_scene in zip(scenes, targets, strict=True):
-            with quiet_libraries(), progress(Path(scene).name, show=show, quiet=quiet) as bar:
+            with quiet_libraries(), progress(scene_stem(scene), show=show, quiet=quiet) as bar:
                 report = scan_to(scene, files_of_scene, settings, predictor, bar)
             written = True
             if as_json:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from geodeforest.core.addresses import file_name, is_remote, shown, split_remote
+
 _PRODUCT_ENDINGS = (".safe", ".zip")
 _SENTINEL2_METADATA = re.compile(r"MTD_MSIL(1C|2A)\.xml")
 _LANDSAT_METADATA = re.compile(r"_MTL\.(txt|json|xml)$")
@@ -21,6 +23,8 @@ def split_names(text: str) -> tuple[str, ...]:
 
     A path that exists is taken whole, commas and all.
     """
+    if is_remote(text):
+        return split_remote(text)
     if "," not in text or Path(text).exists():
         return (text,)
     names = tuple(name.strip() for name in text.split(","))
@@ -41,7 +45,7 @@ def scene_stem(source: str | os.PathLike[str]) -> str:
     names = split_names(os.fspath(source))
     if len(names) > 1:
         return common_stem(names)
-    path = Path(names[0])
+    path = Path(file_name(names[0]) if is_remote(names[0]) else names[0])
     if _SENTINEL2_METADATA.fullmatch(path.name):
         path = path.absolute().parent
     path = path.with_name(_LANDSAT_METADATA.sub(".tif", path.name))
@@ -58,7 +62,7 @@ def common_stem(names: Sequence[str]) -> str:
     Cut before a separator, so that T21LXK_B04.tif and T21LXK_B03.tif are "T21LXK". Where
     they have nothing in common, their stems with "_" in between.
     """
-    stems = [Path(name).stem for name in names]
+    stems = [Path(shown(name)).stem for name in names]
     words = [_SEPARATOR.split(stem) for stem in stems]
     shared = 0
     for column in zip(*words, strict=False):

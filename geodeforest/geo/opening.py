@@ -1,8 +1,8 @@
-"""Opens local rasters, and says what a file is that is not one.
+"""Opens rasters, and says what a file is that is not one.
 
 Knows file formats by their first bytes and the side-cars that GDAL follows. Nothing of
 bands, CRS or pixels. A name alone is never trusted: a ``.tif`` may be text that sends GDAL
-to other files or to the network.
+to other files or to the network. Only what the user calls by its address is fetched.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import rasterio
 from rasterio._err import CPLE_BaseError  # what GDAL raises past rasterio's own errors
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from geodeforest.core.addresses import is_remote, redacted, shown
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
 from geodeforest.geo.headers import check_header
+from geodeforest.geo.remote import open_remote, remote_error
 from geodeforest.geo.tiff_chain import check_chain
 
 # SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
@@ -62,25 +64,42 @@ def open_raster(
     drivers: tuple[str, ...] = SCENE_DRIVERS,
     rules: OpenRules = RULES,
 ) -> rasterio.DatasetReader:
-    """Open a local raster of one of the given GDAL drivers for reading.
+    """Open a raster of one of the given GDAL drivers for reading; at an address, a GeoTIFF.
 
     Raises:
         SceneNotFound: there is no such file.
-        SceneUnreadable: the path is an address, or the file is not such a raster.
+        SceneUnreadable: the path is no plain one, or the file is not such a raster.
         SceneTooLarge: it has more pixels than the rules allow.
     """
-    _refuse_name(os.fspath(path))
-    driver = _driver(Path(path), drivers)
-    _check_side_cars(Path(path))
-    dataset = _opened(Path(path), driver)
+    name = os.fspath(path)
+    remote = is_remote(name)
+    if not remote:
+        _refuse_name(name)
+    dataset = _fetched(name) if remote else _local(Path(path), drivers)
     try:
-        check_header(dataset, path, rules)
-        if driver == "GTiff":
+        check_header(dataset, shown(name), rules)
+        if dataset.driver == "GTiff" and not remote:
             check_chain(Path(path))
     except BaseException:
         dataset.close()
         raise
     return dataset
+
+
+def _fetched(address: str) -> rasterio.DatasetReader:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return open_remote(address)
+    except GDAL_ERRORS as error:
+        # Not "from error": GDAL's own words hold the address, secrets and all.
+        raise remote_error(address, cause(error)) from None
+
+
+def _local(path: Path, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
+    driver = _driver(path, drivers)
+    _check_side_cars(path)
+    return _opened(path, driver)
 
 
 def _opened(path: Path, driver: str) -> rasterio.DatasetReader:
@@ -104,20 +123,22 @@ def _opened(path: Path, driver: str) -> rasterio.DatasetReader:
 
 
 def cause(error: BaseException) -> str:
-    """The first reason in a chain of errors, as one line without control characters."""
+    """The first reason in a chain of errors, as one line without control characters or secrets."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, SystemError):
         return "GDAL gives no reason"
     words = getattr(error, "strerror", None) or str(error)
     line = next(iter(words.splitlines()), "") or type(error).__name__
-    return "".join(c if c.isprintable() else " " for c in line).rstrip(". ")
+    return redacted("".join(c if c.isprintable() else " " for c in line)).rstrip(". ")
 
 
 def _refuse_name(path: str) -> None:
     if _ADDRESS.match(path):
         raise SceneUnreadable(
-            path.splitlines()[0][:200], "is an address, not a local file", "download the file first"
+            redacted(path.splitlines()[0][:200]),
+            "is an address of a kind that is not read",
+            "give a path, or an https:// or s3:// address",
         )
     try:
         path.encode("utf-8")

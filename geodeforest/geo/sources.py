@@ -17,6 +17,7 @@ import numpy as np
 import rasterio
 from rasterio.vrt import WarpedVRT
 
+from geodeforest.core.addresses import redacted, shown
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import SPECTRAL, Band, band_word, canonical
@@ -66,9 +67,10 @@ def open_source(source: Source, stack: ExitStack, rules: OpenRules = RULES) -> O
 
 def _part(source: Any, stack: ExitStack, rules: OpenRules) -> Part:
     if isinstance(source, str | os.PathLike):
-        return _dataset(stack.enter_context(open_raster(source, rules=rules)), os.fspath(source))
+        opened = stack.enter_context(open_raster(source, rules=rules))
+        return _dataset(opened, shown(os.fspath(source)))
     if isinstance(source, rasterio.DatasetReader | WarpedVRT):
-        return _dataset(source, str(source.name))
+        return _dataset(source, redacted(str(source.name)))
     if isinstance(source, Raster):
         return ArrayPart(source, _ARRAY_NAME)
     if hasattr(source, "rio") and hasattr(source, "data"):  # a DataArray, rioxarray loaded
