@@ -479,7 +479,6 @@ def test_a_pipe_does_not_hang(tmp_path):
     [
         "/vsicurl/http://127.0.0.1:9/x.tif",
         "/vsimem/x.tif",
-        "http://127.0.0.1:9/x.tif",
         "vrt://x.tif",
         "<VRTDataset></VRTDataset>",
         "zip+file://a.zip!x.tif",
