@@ -101,6 +101,14 @@ class GsdMismatch(SceneError):
         super().__init__(f"{path}: {why}; {remedy}")
 
 
+class LimitUnusable(SceneError):
+    """A mask, an area of interest or a baseline cannot be laid over the scene."""
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
 class LabelMismatch(SceneError):
     """Labels do not fit the scene: another CRS, size or unknown classes."""
 
@@ -214,6 +222,14 @@ class SceneResampled(GeodeforestWarning):
 
 class UnlikelyNumbers(GeodeforestWarning):
     """The scene's numbers are not like those that the model was trained on."""
+
+
+class SceneLimited(GeodeforestWarning):
+    """What is masked, or not, and how a file that limits the scene was read."""
+
+
+class PartlyUnread(GeodeforestWarning):
+    """Part of the scene was not assessed, because blocks of the file cannot be read."""
 
 
 class NothingAssessed(GeodeforestWarning):

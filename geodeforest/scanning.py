@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.decide import decide, stitched_planes
-from geodeforest.core.grid import ChipGrid, ChipRow, Window
+from geodeforest.core.decide import decide, restrict, stitched_planes
+from geodeforest.core.grid import ChipRow, Window
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
@@ -24,6 +24,7 @@ from geodeforest.core.ports import Predictor, Progress, SceneSource
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
 from geodeforest.core.spec import ModelSpec, SceneInput
+from geodeforest.core.spread import spread
 from geodeforest.core.stitch import RowStitcher
 
 
@@ -50,11 +51,29 @@ class Radiometry:
 
 @dataclass(frozen=True, slots=True)
 class SettledRows:
-    """Final rows: class ids and stored scores, both (rows, cols) uint8, 255 = not assessed."""
+    """Final rows: class ids and stored scores, both (rows, cols) uint8, 255 = not assessed.
+
+    What is outside has ``outside_id`` among the classes. ``failed`` tells what was not assessed
+    because it, or what lies next to it, cannot be read; None is nothing.
+    """
 
     first: int
     classes: NDArray[np.uint8]
     scores: NDArray[np.uint8]
+    failed: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """A chip row with its stored rows.
+
+    They begin at its top and may go on below its chips. ``unread`` tells which of the settled
+    rows' pixels lie too near to what cannot be read; None is none.
+    """
+
+    row: ChipRow
+    pixels: Pixels
+    unread: NDArray[np.bool_] | None
 
 
 MEDIAN = SceneInput("median", 50)
@@ -85,89 +104,129 @@ def scan_rows(
     scene: SceneSource,
     predictor: Predictor,
     plan: ScanPlan,
-    how: Radiometry,
+    how: Radiometry | None,
     progress: Progress | None = None,
 ) -> Generator[SettledRows]:
     """Yield the scene's final rows from the first to the last.
 
     One chip is one call of the predictor, ``plan.threads`` of them at a time; results are
     blended in the order of the grid, so they do not depend on the number of threads.
+    Without ``how`` nothing is predicted: no pixel is valid.
     """
     spec, grid = predictor.spec, plan.grid
     stitcher = RowStitcher(plan.planes, grid.chip, grid.width, grid.overlap)
     done = 0
     with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
         try:
-            strips = _strips(scene, grid, reader)
-            for row, strip, window, scores in _predicted(strips, predictor, how, workers, plan):
+            strips = _strips(scene, plan, reader)
+            for strip, window, scores in _predicted(strips, predictor, how, workers, plan):
                 if scores is not None:
                     stitcher.add(window, scores)
                 done += 1
                 if progress is not None:
                     progress(done, len(grid))
-                if window == row.chips[-1]:
-                    yield from _decided(stitcher.settle(row), row, strip, spec, plan.step)
+                if window == strip.row.chips[-1]:
+                    yield from _decided(stitcher.settle(strip.row), strip, spec, plan.step)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _decided(
-    planes: NDArray[np.float32], row: ChipRow, strip: Pixels, spec: ModelSpec, step: int
+    planes: NDArray[np.float32], strip: _Strip, spec: ModelSpec, step: int
 ) -> Iterator[SettledRows]:
     """The settled rows, a few at a time, since deciding needs several times their memory."""
     _, height, width = planes.shape
     some = max(1, _DECIDED_PX // width)
     for first in range(0, height, some):
         rows = slice(first, min(first + some, height))
-        classes, stored = decide(planes[:, rows], strip.valid[rows], spec, step)
-        yield SettledRows(row.settled.start + first, classes, stored)
+        pixels = strip.pixels.crop(rows, slice(None))
+        assessed, failed = pixels.assessed, None
+        if strip.unread is not None:
+            failed = strip.unread[rows]
+            assessed = assessed & ~failed
+            if pixels.outside is not None:
+                failed = failed & ~pixels.outside
+        classes, stored = decide(planes[:, rows], assessed, spec, step)
+        restrict(classes, stored, pixels, spec)
+        yield SettledRows(strip.row.settled.start + first, classes, stored, failed)
 
 
-def _strips(
-    scene: SceneSource, grid: ChipGrid, reader: ThreadPoolExecutor
-) -> Iterator[tuple[ChipRow, Pixels]]:
+def _strips(scene: SceneSource, plan: ScanPlan, reader: ThreadPoolExecutor) -> Iterator[_Strip]:
     """Each chip row with its stored rows; the next one is read while this one is used.
 
     Every row of the scene is read once: what two chip rows share is kept.
     """
-    rows = list(grid.rows())
-    following: Future[Pixels] = reader.submit(_advance, scene, grid, rows[0], None)
+    rows = list(plan.grid.rows())
+    above = np.zeros((0, plan.grid.width), bool)
+    following: Future[Pixels] = reader.submit(_advance, scene, plan, rows[0], None)
     for row, upcoming in zip(rows, [*rows[1:], None], strict=True):
-        strip = following.result()
+        pixels = following.result()
         if upcoming is not None:
-            kept = strip.crop(slice(upcoming.top - row.top, None), slice(None))
-            following = reader.submit(_advance, scene, grid, upcoming, kept)
-        yield row, strip
+            kept = pixels.crop(slice(upcoming.top - row.top, None), slice(None))
+            following = reader.submit(_advance, scene, plan, upcoming, kept)
+        settled = row.settled.stop - row.settled.start
+        yield _Strip(row, pixels, _unread(above, pixels.failed, settled, plan.reach))
+        above = _last_rows(above, pixels.failed, settled, plan.reach)
 
 
-def _advance(scene: SceneSource, grid: ChipGrid, row: ChipRow, kept: Pixels | None) -> Pixels:
+def _advance(scene: SceneSource, plan: ScanPlan, row: ChipRow, kept: Pixels | None) -> Pixels:
+    grid = plan.grid
     have = 0 if kept is None else kept.valid.shape[0]
-    wanted = Window(row.top, 0, grid.chip, grid.width).within(grid.height, grid.width)
+    wanted = Window(row.top, 0, grid.chip + plan.rows_below, grid.width)
+    wanted = wanted.within(grid.height, grid.width)
+    if kept is not None and have == wanted.height:
+        return kept
     fresh = scene.read(Window(row.top + have, 0, wanted.height - have, grid.width))
     return fresh if kept is None else kept.over(fresh)
 
 
+def _unread(
+    above: NDArray[np.bool_], failed: NDArray[np.bool_] | None, settled: int, reach: int
+) -> NDArray[np.bool_] | None:
+    """Which of the settled rows' pixels are within ``reach`` of one that failed.
+
+    ``above`` is what failed in the rows before, as far as it reaches.
+    """
+    if failed is None:
+        if not above.any():
+            return None
+        failed = np.zeros((settled, above.shape[1]), bool)
+    around = np.concatenate([above, failed[: settled + reach]])
+    return spread(around, reach)[len(above) : len(above) + settled]
+
+
+def _last_rows(
+    above: NDArray[np.bool_], failed: NDArray[np.bool_] | None, settled: int, reach: int
+) -> NDArray[np.bool_]:
+    """What failed in the last ``reach`` rows up to the settled ones."""
+    if reach == 0:
+        return above
+    if failed is None:
+        failed = np.zeros((settled, above.shape[1]), bool)
+    return np.concatenate([above, failed[:settled]])[-reach:]
+
+
 def _predicted(
-    strips: Iterable[tuple[ChipRow, Pixels]],
+    strips: Iterable[_Strip],
     predictor: Predictor,
-    how: Radiometry,
+    how: Radiometry | None,
     workers: ThreadPoolExecutor,
     plan: ScanPlan,
-) -> Iterator[tuple[ChipRow, Pixels, Window, NDArray[np.float32] | None]]:
+) -> Iterator[tuple[_Strip, Window, NDArray[np.float32] | None]]:
     """All chips in order with their scores (planes, chip, chip), each with its row's pixels.
 
-    None for a chip without a valid pixel: nothing is known, nothing is computed. Workers are
+    None for a chip in which nothing will be assessed: nothing is computed. Workers are
     some chips ahead, into the next row too, so that they go on while a row is written.
     """
-    waiting: deque[tuple[ChipRow, Pixels, Window, Future[NDArray[np.float32]] | None]] = deque()
-    for row, strip in strips:
-        for window in row.chips:
-            pixels = strip.crop(slice(None), window.cols)
+    waiting: deque[tuple[_Strip, Window, Future[NDArray[np.float32]] | None]] = deque()
+    for strip in strips:
+        for window in strip.row.chips:
+            pixels = strip.pixels.crop(slice(plan.grid.chip), window.cols)
             future = None
-            if pixels.valid.any():
+            if how is not None and pixels.assessed.any():
                 future = workers.submit(_scores, pixels, predictor, how, plan)
-            waiting.append((row, strip, window, future))
+            waiting.append((strip, window, future))
             if len(waiting) > plan.chips_ahead:
                 yield _taken(*waiting.popleft())
     while waiting:
@@ -175,9 +234,9 @@ def _predicted(
 
 
 def _taken(
-    row: ChipRow, strip: Pixels, window: Window, future: Future[NDArray[np.float32]] | None
-) -> tuple[ChipRow, Pixels, Window, NDArray[np.float32] | None]:
-    return row, strip, window, None if future is None else future.result()
+    strip: _Strip, window: Window, future: Future[NDArray[np.float32]] | None
+) -> tuple[_Strip, Window, NDArray[np.float32] | None]:
+    return strip, window, None if future is None else future.result()
 
 
 def _scores(

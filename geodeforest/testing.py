@@ -78,10 +78,19 @@ def make_scene(
 
 
 class ArraySource:
-    """A ``SceneSource`` over an array (bands, rows, cols)."""
+    """A ``SceneSource`` over an array (bands, rows, cols).
 
-    def __init__(self, values: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> None:
-        self._pixels = Pixels(values, np.ones(values.shape[1:], bool) if valid is None else valid)
+    ``limits`` are those of ``Pixels``: ``outside``, ``failed``, ``before``.
+    """
+
+    def __init__(
+        self,
+        values: NDArray[np.generic],
+        valid: NDArray[np.bool_] | None = None,
+        **limits: NDArray[Any],
+    ) -> None:
+        seen = np.ones(values.shape[1:], bool) if valid is None else valid
+        self._pixels = Pixels(values, seen, **limits)
 
     @property
     def height(self) -> int:

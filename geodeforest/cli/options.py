@@ -241,6 +241,37 @@ assign_crs = click.option(
     help="The CRS of a raster that has a geotransform but no CRS, such as EPSG:32721.",
 )
 
+baseline = click.option(
+    "--baseline",
+    type=PATH,
+    metavar="FILE",
+    help="Raster (not 0) or polygons of what was forest; deforestation elsewhere is dropped.",
+)
+
+mask = click.option(
+    "--mask",
+    type=PATH,
+    metavar="FILE",
+    help="Raster (not 0; SCL and QA_PIXEL are known) or polygons of clouds, shadows, anything "
+    "not to assess.",
+)
+
+aoi = click.option(
+    "--aoi",
+    type=PATH,
+    metavar="FILE",
+    help="Polygons (or a raster) of the area of interest; all else is outside.",
+)
+
+on_error = click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What a block that cannot be read does. Skipped ones, and what is near them, are not "
+    "assessed, and the exit code is 4.",
+)
+
 
 label_field = click.option(
     "--label-field", metavar="NAME", help="Attribute of label polygons that holds the class."
@@ -266,6 +297,8 @@ def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
     reading = (model, engine, bands, scale, resample, assign_crs, threshold)
     polygons = (min_area, merge_small, simplify, smooth)
-    for option in reversed((*reading, *polygons, chip, overlap, threads, memory, max_pixels)):
+    limits = (baseline, mask, aoi, on_error)
+    needs = (chip, overlap, threads, memory, max_pixels)
+    for option in reversed((*reading, *limits, *polygons, *needs)):
         command = option(command)
     return command

@@ -63,19 +63,20 @@ def command(
     with quiet_libraries():
         predictor = load_model(model, engine)
         check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
-    written = False
+    written, code = False, 0
     try:
         for scene, files_of_scene in zip(scenes, targets, strict=True):
             with quiet_libraries(), progress(scene_stem(scene), show=show, quiet=quiet) as bar:
                 report = scan_to(scene, files_of_scene, settings, predictor, bar)
-            written = True
+            written, code = True, code or report.exit_code
             if as_json:
                 emit(json.dumps(report.to_dict(), allow_nan=False))
             elif not quiet:
                 emit(one_line(_summary(report, files_of_scene)))
     finally:
-        if written and not quiet:
+        if written and not quiet and settings.baseline is None:
             say(f"note: {NO_BASELINE}")
+    click.get_current_context().exit(code)
 
 
 def scan_options(chosen: dict[str, Any]) -> ScanOptions:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.pixels import Pixels
+from geodeforest.core.spec import NOT_ASSESSED, ClassDef, ModelSpec
 from geodeforest.errors import OptionError
 
 STEPS = 250
@@ -63,3 +64,42 @@ def decide(
     classes[~valid] = NOT_ASSESSED
     stored[~valid] = NOT_ASSESSED
     return classes, stored
+
+
+def other_class(spec: ModelSpec) -> ClassDef:
+    """The class of what looks like deforestation where the baseline had no forest.
+
+    The model's own, or one beside the model's: id 2, or the first one free.
+    """
+    for known in spec.classes:
+        if known.role == "other":
+            return known
+    taken = {c.id for c in spec.classes}
+    return ClassDef(next(i for i in (2, *range(NOT_ASSESSED)) if i not in taken), "other", "other")
+
+
+def outside_id(spec: ModelSpec) -> int:
+    """A class id for what lies outside the area of interest, until it is stored as 255.
+
+    The greatest that no class has, so that counts and polygons can tell the two apart.
+    """
+    taken = {*(c.id for c in spec.classes), other_class(spec).id}
+    return next(i for i in reversed(range(NOT_ASSESSED)) if i not in taken)
+
+
+def restrict(
+    classes: NDArray[np.uint8], stored: NDArray[np.uint8], pixels: Pixels, spec: ModelSpec
+) -> None:
+    """Apply baseline and area of interest to what was decided, in place; all (rows, cols).
+
+    Where there was no forest the score becomes 0 and deforestation the other class. What is
+    outside gets ``outside_id`` and the score 255.
+    """
+    if pixels.before is not None:
+        never = (pixels.before == 0) & (stored != NOT_ASSESSED)
+        found = spec.classes[spec.deforestation].id
+        classes[never & (classes == found)] = other_class(spec).id
+        stored[never] = 0
+    if pixels.outside is not None:
+        classes[pixels.outside] = outside_id(spec)
+        stored[pixels.outside] = NOT_ASSESSED

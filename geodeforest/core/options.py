@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
+from types import UnionType
+from typing import Literal, TypeAlias, get_args
 
 from geodeforest.core.decide import stitched_planes, threshold_step
 from geodeforest.core.grid import ChipGrid
@@ -40,6 +43,10 @@ class VectorOptions:
             raise OptionError("smooth rounds the pixels' own outlines; leave simplify out")
 
 
+OnError = Literal["fail", "skip"]
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
 MAX_PIXELS = 40_000_000_000
 """The largest scene that is opened unasked: 200,000 x 200,000, a country at 10 m."""
 
@@ -63,9 +70,10 @@ class ScanOptions:
 
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
     ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``max_pixels`` is that of
-    ``OpenRules``. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels. Pixels that are not
-    of the model's size are made so, unless ``resample`` is False. ``assign_crs`` stands in for
-    a CRS that the scene lacks.
+    ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files, ``on_error`` says what becomes
+    of blocks that cannot be read. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels.
+    Pixels that are not of the model's size are made so, unless ``resample`` is False.
+    ``assign_crs`` stands in for a CRS that the scene lacks.
     """
 
     bands: Sequence[str] | None = None
@@ -75,6 +83,10 @@ class ScanOptions:
     simplify: float | None = None
     smooth: bool = False
     merge_small: bool = False
+    baseline: PathLike | None = None
+    mask: PathLike | None = None
+    aoi: PathLike | None = None
+    on_error: OnError = "fail"
     chip: int | None = None
     overlap: int | None = None
     threads: int | None = None
@@ -87,6 +99,9 @@ class ScanOptions:
         _refuse_types(Real, threshold=self.threshold)
         sizes = {"chip": self.chip, "overlap": self.overlap}
         _refuse_types(Integral, **sizes, threads=self.threads, memory=self.memory)
+        _refuse_types(str | os.PathLike, baseline=self.baseline, mask=self.mask, aoi=self.aoi)
+        if self.on_error not in get_args(OnError):
+            raise OptionError(f"on_error {self.on_error!r} is not one of {get_args(OnError)}")
         if self.threshold is not None:
             threshold_step(self.threshold)
         _ = self.vector, self.rules
@@ -108,10 +123,10 @@ class ScanOptions:
         return OpenRules(max_pixels=self.max_pixels)
 
 
-def _refuse_types(kind: type, **values: object) -> None:
+def _refuse_types(kind: type | UnionType, **values: object) -> None:
     for name, value in values.items():
         if value is not None and not isinstance(value, kind):
-            what = "whole number" if kind is Integral else "number"
+            what = "whole number" if kind is Integral else "number" if kind is Real else "path"
             raise OptionError(f"{name}: {value!r} is not a {what}")
 
 
@@ -163,7 +178,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """What a scan of ``grid`` will do and hold. ``step`` is the threshold as a stored score."""
+    """What a scan of ``grid`` will do and hold. ``step`` is the threshold as a stored score.
+
+    Within ``reach`` pixels of what cannot be read nothing is assessed.
+    """
 
     grid: ChipGrid
     threads: int
@@ -174,6 +192,12 @@ class ScanPlan:
     cached_bytes: int
     work_bytes: int
     network_bytes: int
+    reach: int = 0
+
+    @property
+    def rows_below(self) -> int:
+        """Rows to be read below a chip row, so that its settled rows know what fails near them."""
+        return max(0, self.reach - self.grid.overlap)
 
     @property
     def bytes(self) -> int:
@@ -232,14 +256,17 @@ def plan_scan(
     smaller = -(-max(stored.height, stored.width) // multiple) * multiple
     if smaller < chip:
         grid = ChipGrid(stored.height, stored.width, smaller, min(overlap, smaller - 1))
+    reach = spec.halo if options.on_error == "skip" else 0
+    strip = grid.chip + max(0, reach - grid.overlap)
     return ScanPlan(
         grid=grid,
         threads=min(threads, len(grid)),
         step=threshold_step(spec.threshold if options.threshold is None else options.threshold),
         planes=len(stitched_planes(spec)),
-        strip_bytes=min(grid.chip, stored.height) * stored.width * (stored.pixel_bytes + 1),
+        strip_bytes=min(strip, stored.height) * stored.width * (stored.pixel_bytes + 1),
         cache_bytes=stored.cache_bytes,
         cached_bytes=stored.cached_bytes,
         work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
+        reach=reach,
     )

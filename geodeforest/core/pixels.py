@@ -7,7 +7,7 @@ network's. Nothing here knows where the pixels came from.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -91,16 +91,29 @@ def _shortest(part: Any) -> Any:
     return first if all(number == first for number in part) else tuple(part)
 
 
+UNKNOWN = 255
+"""The baseline says nothing of a pixel."""
+
+_LIMITS = ("outside", "failed", "before")
+
+
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A window's stored values, and which of them are real.
+    """A window's stored values, which of them are real, and which of those count.
 
-    ``values`` has shape (bands, rows, cols) in the file's dtype. ``valid`` has shape
-    (rows, cols) and is False where any band is nodata, masked, transparent or not finite.
+    ``values`` has shape (bands, rows, cols) in the file's dtype, all else (rows, cols).
+    ``valid`` is False where any band is nodata, masked, transparent, not finite or not read.
+    Pixels that are valid may still not be looked at, and are shown to the network all the
+    same: ``outside`` is True beyond the area of interest, ``before`` is what the baseline
+    says, 1 forest, 0 none, 255 unknown. ``failed`` is True where the file cannot be read.
+    None is the same as all False; without a baseline everything counts.
     """
 
     values: NDArray[np.generic]
     valid: NDArray[np.bool_]
+    outside: NDArray[np.bool_] | None = None
+    failed: NDArray[np.bool_] | None = None
+    before: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.shape[1:] != self.valid.shape:
@@ -109,15 +122,48 @@ class Pixels:
                 "(bands, rows, cols) and (rows, cols)"
             )
 
+    @property
+    def assessed(self) -> NDArray[np.bool_]:
+        """What something will be said of: valid, inside, and known to the baseline."""
+        found = self.valid
+        if self.outside is not None:
+            found = found & ~self.outside
+        return found if self.before is None else found & (self.before != UNKNOWN)
+
     def crop(self, rows: slice, cols: slice) -> Pixels:
         """The pixels of a part, as views."""
-        return Pixels(self.values[:, rows, cols], self.valid[rows, cols])
+        limits = {
+            name: plane[rows, cols]
+            for name in _LIMITS
+            if (plane := getattr(self, name)) is not None
+        }
+        return replace(
+            self, values=self.values[:, rows, cols], valid=self.valid[rows, cols], **limits
+        )
+
+    def copy(self) -> Pixels:
+        """The same in memory of its own."""
+        limits = {
+            name: plane.copy() for name in _LIMITS if (plane := getattr(self, name)) is not None
+        }
+        return Pixels(self.values.copy(), self.valid.copy(), **limits)
 
     def over(self, lower: Pixels) -> Pixels:
         """These pixels with others of the same width below them."""
+        limits = {}
+        for name in _LIMITS:
+            planes = getattr(self, name), getattr(lower, name)
+            if any(plane is not None for plane in planes):
+                limits[name] = np.concatenate(
+                    [
+                        np.zeros(pixels.valid.shape, bool) if plane is None else plane
+                        for pixels, plane in zip((self, lower), planes, strict=True)
+                    ]
+                )
         return Pixels(
             np.concatenate([self.values, lower.values], axis=1),
-            np.concatenate([self.valid, lower.valid], axis=0),
+            np.concatenate([self.valid, lower.valid]),
+            **limits,
         )
 
 

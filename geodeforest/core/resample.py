@@ -97,7 +97,8 @@ class Axis:
 def resample(pixels: Pixels, rows: Taps, cols: Taps) -> Pixels:
     """The target pixels of ``rows`` and ``cols`` from the window of source pixels they need.
 
-    Only valid pixels count. Integers are rounded to the nearest, halves to the even one.
+    Only valid pixels count, and what has any part in a failed one has failed. Integers are
+    rounded to the nearest, halves to the even one.
     """
     dtype = pixels.values.dtype
     kind = np.result_type(dtype, np.float32)
@@ -111,9 +112,15 @@ def resample(pixels: Pixels, rows: Taps, cols: Taps) -> Pixels:
     if lost is not None:
         valid = lost <= MOST_LOST + _ROUNDING
         mean /= np.where(valid, 1 - lost, 1)
+    failed = None
+    if pixels.failed is not None:
+        touched = _blend(_blend(pixels.failed[np.newaxis], rows, 1, kind), cols, 2, kind)[0]
+        failed = touched > 0
+        valid &= ~failed
     if dtype.kind == "f":
-        return Pixels(mean.astype(dtype, copy=False), valid & np.isfinite(mean).all(axis=0))
-    return Pixels(np.rint(mean).astype(dtype), valid)
+        valid &= np.isfinite(mean).all(axis=0)
+        return Pixels(mean.astype(dtype, copy=False), valid, failed=failed)
+    return Pixels(np.rint(mean).astype(dtype), valid, failed=failed)
 
 
 def _blend(values: NDArray[Any], taps: Taps, axis: int, kind: np.dtype[Any]) -> Floats:

@@ -18,6 +18,8 @@ SCHEMA = 1
 NOT_ASSESSED = 255
 """The class id and stored score of a pixel that was not observed."""
 
+_MOST_CLASSES = NOT_ASSESSED - 2  # a scan needs two ids of its own
+
 Role = Literal["forest", "deforestation", "other"]
 Block = Literal["conv", "separable"]
 Up = Literal["bilinear", "nearest", "transpose"]
@@ -237,6 +239,8 @@ class ModelSpec:
         ids = [c.id for c in self.classes]
         if len(set(ids)) != len(ids) or len(ids) < 2:
             raise SpecError("classes", "needs at least two classes with different ids")
+        if len(ids) > _MOST_CLASSES:
+            raise SpecError("classes", f"holds {len(ids)}, more than {_MOST_CLASSES}")
         if sum(c.role == "deforestation" for c in self.classes) != 1:
             raise SpecError("classes", "needs exactly one class with the role deforestation")
         if not 0 < self.threshold <= 1:

@@ -65,17 +65,23 @@ class RegionTracer:
     hole, or two holes, share a point.
 
     A region touches the unobserved where a pixel of it has a 4-neighbour that is not
-    assessed or lies beyond the scene. 255 (not assessed) may be a target too.
+    assessed, has the id ``outside`` or lies beyond the scene. 255 (not assessed) may be a
+    target too.
 
     ``vertices`` is told of the outlines of all classes. After each call it still knows those
     around the regions that were returned.
     """
 
     def __init__(
-        self, width: int, targets: Collection[int], vertices: GridVertices | None = None
+        self,
+        width: int,
+        targets: Collection[int],
+        vertices: GridVertices | None = None,
+        outside: int | None = None,
     ) -> None:
         self._stride = width + 1
         self._codes, self._ids = _codes(targets)
+        self._is_unobserved = (self._ids == NOT_ASSESSED) | (self._ids == outside)
         self._row = 0
         self._above = np.zeros((1, width), self._codes.dtype)
         self._open: Table = {name: np.empty(0, np.int64) for name in _MERGE}
@@ -162,7 +168,7 @@ class RegionTracer:
             ends = np.stack([start, stop], axis=1)[old:].ravel() - 1 - self._stride
             score_sum[old:] = np.add.reduceat(flat, ends, dtype=np.int64)[::2]
             score_min[old:] = np.minimum.reduceat(flat, ends)[::2]
-        unobserved = strip.near(self._ids[strip.code] == NOT_ASSESSED)
+        unobserved = strip.near(self._is_unobserved[strip.code])
         return {
             "code": strip.code[target].astype(np.int64),
             "first": position,

@@ -23,6 +23,7 @@ from geodeforest.geo.scene import Scene, Source, open_scene
 
 _MODEL, _SCENE = "GEODEFOREST_MODEL", "GEODEFOREST_SCENE"
 _DEFORESTATION, _CONFIDENCE = "GEODEFOREST_DEFORESTATION", "GEODEFOREST_CONFIDENCE"
+_BASELINE = "GEODEFOREST_BASELINE"
 _DATE, _NAME = "ACQUISITION_DATE", "CLASS_"
 
 _BARE_DEFORESTATION = 1
@@ -30,7 +31,7 @@ _ROWS = 512
 _CACHE_BYTES = 16 * 2**20
 
 
-def map_tags(spec: ModelSpec, profile: SceneProfile) -> dict[str, str]:
+def map_tags(spec: ModelSpec, profile: SceneProfile, baseline: str | None) -> dict[str, str]:
     """What a map says of itself, so that its polygons are those of the scan."""
     rule = spec.confidence
     tags = {
@@ -39,7 +40,24 @@ def map_tags(spec: ModelSpec, profile: SceneProfile) -> dict[str, str]:
         _DEFORESTATION: str(spec.classes[spec.deforestation].id),
         _CONFIDENCE: f"{rule.medium:g} {rule.high:g}",
     }
-    return tags if profile.date is None else {**tags, _DATE: profile.date}
+    if profile.date is not None:
+        tags[_DATE] = profile.date
+    return tags if baseline is None else {**tags, _BASELINE: baseline}
+
+
+def is_class_map(tags: Mapping[str, str]) -> bool:
+    """Whether a file's tags are those of a class map that a scan made."""
+    return _DEFORESTATION in tags and bool(class_names(tags))
+
+
+def class_names(tags: Mapping[str, str]) -> dict[int, str]:
+    """The names of a map's classes by id, as far as its tags tell them."""
+    found = {
+        int(key.removeprefix(_NAME)): name
+        for key, name in tags.items()
+        if key.startswith(_NAME) and key.removeprefix(_NAME).isdecimal()
+    }
+    return {number: name for number, name in found.items() if number < NOT_ASSESSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +76,7 @@ class ClassMap:
     @property
     def names(self) -> dict[int, str]:
         """Class names by id."""
-        found = {
-            int(key.removeprefix(_NAME)): name
-            for key, name in self.tags.items()
-            if key.startswith(_NAME) and key.removeprefix(_NAME).isdecimal()
-        }
-        return {number: name for number, name in found.items() if number < NOT_ASSESSED}
+        return class_names(self.tags)
 
     @property
     def origin(self) -> str:
@@ -74,6 +87,11 @@ class ClassMap:
     def model(self) -> str | None:
         """The model that made it."""
         return self.tags.get(_MODEL)
+
+    @property
+    def baseline(self) -> str | None:
+        """The file that told what was forest before."""
+        return self.tags.get(_BASELINE)
 
     @property
     def confidence(self) -> ConfidenceRule | None:

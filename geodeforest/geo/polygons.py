@@ -75,7 +75,8 @@ class PolygonContext:
     ``transform`` takes (col, row) pixel corners to the CRS, ``width`` is the scene's in
     pixels. ``class_names`` may lack ids, which then stand for themselves. Polygons under
     ``min_area_ha`` hectares are dropped. Scores are those of ``scored_class``, and say nothing
-    of the confidence in another; None is any class.
+    of the confidence in another; None is any class. ``outside`` is the class id of what is
+    neither assessed nor not assessed, if there is any.
     """
 
     transform: Affine
@@ -90,6 +91,7 @@ class PolygonContext:
     min_area_ha: float
     has_scores: bool = True
     scored_class: int | None = None
+    outside: int | None = None
 
     def id_of(self, region: Region) -> int:
         """The number of a region's first pixel, row by row from 1."""

@@ -147,10 +147,13 @@ class ResampledScene:
             raise ValueError(f"{window} leaves the scene of {self.height} x {self.width} px")
         shape = window.height, window.width
         values = np.empty((len(self.bands), *shape), self.profile.dtype)
-        valid = np.empty(shape, bool)
+        valid, failed = np.empty(shape, bool), None
         for rows, part in self._parts(window):
             values[:, rows], valid[rows] = part.values, part.valid
-        return Pixels(values, valid)
+            if part.failed is not None:
+                failed = np.zeros(shape, bool) if failed is None else failed
+                failed[rows] = part.failed
+        return Pixels(values, valid, failed=failed)
 
     def _parts(self, window: Window) -> Iterator[tuple[slice, Pixels]]:
         """A few rows of a window at a time, with their place in it."""
@@ -173,8 +176,7 @@ class ResampledScene:
         pixels = self._continued(wanted) or self._scene.read(wanted)
         last = min(_KEPT_ROWS, wanted.height)
         tail = pixels.crop(slice(wanted.height - last, None), slice(None))
-        kept = Pixels(tail.values.copy(), tail.valid.copy())
-        self._kept = Window(rows.stop - last, cols.start, last, wanted.width), kept
+        self._kept = Window(rows.stop - last, cols.start, last, wanted.width), tail.copy()
         return pixels
 
     def _continued(self, wanted: Window) -> Pixels | None:

@@ -74,7 +74,9 @@ class Vectoriser:
         exact = options.smooth or options.simplify == 0
         self._vertices = GridVertices(context.width, only_nodes=exact)
         unseen = {NOT_ASSESSED} if not_assessed else set()
-        self._tracer = RegionTracer(context.width, {*targets, *unseen}, self._vertices)
+        self._tracer = RegionTracer(
+            context.width, {*targets, *unseen}, self._vertices, context.outside
+        )
         self._least_px = self._possible_from(height)
         self.tally = Tally()
 

@@ -9,7 +9,9 @@ from typing import TypeAlias
 
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import GeodeforestWarning, GsdMismatch, SceneResampled
+from geodeforest.errors import GeodeforestWarning, GsdMismatch, SceneLimited, SceneResampled
+from geodeforest.geo.blocks import BlockwiseScene
+from geodeforest.geo.limits import BaselineFile, Limits, open_limits
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.resampled import COARSEST, ResampledScene, Resizing
 from geodeforest.geo.scene import Scene, Source, open_scene
@@ -20,12 +22,14 @@ class Inputs:
     """An open scene as it will be scanned.
 
     ``file`` is the scene as it was given, which may lie on another grid. ``notes`` tell what
-    was done to it, each in one line.
+    was done to it, each in one line. ``baseline`` tells where
+    forest was.
     """
 
     scene: Scene
     file: SceneProfile
     notes: tuple[GeodeforestWarning, ...] = ()
+    baseline: BaselineFile | None = None
 
 
 Refusing: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -52,10 +56,12 @@ def open_inputs(
             assign_crs=options.assign_crs,
             rules=options.rules,
         )
-        scene = stack.enter_context(given)
-        inputs = Inputs(scene, scene.profile)
+        file = BlockwiseScene(stack.enter_context(given), options.on_error)
+        inputs = Inputs(file, file.profile)
         with refusing():
             inputs = _of_the_models_size(inputs, options, spec)
+        with refusing():
+            inputs = _limited(inputs, stack.enter_context(open_limits(inputs.scene, options)))
         yield inputs
 
 
@@ -76,3 +82,13 @@ def _of_the_models_size(inputs: Inputs, options: ScanOptions, spec: ModelSpec) -
     scene = ResampledScene(inputs.scene, resizing)
     note = SceneResampled(f"{profile.name}: {resizing}; maps and polygons lie on that grid")
     return replace(inputs, scene=scene, notes=(*inputs.notes, note))
+
+
+def _limited(inputs: Inputs, limits: Limits) -> Inputs:
+    notes = (SceneLimited(f"{inputs.file.name}: {note}") for note in limits.notes)
+    return replace(
+        inputs,
+        scene=limits.scene,
+        notes=(*inputs.notes, *notes),
+        baseline=limits.baseline,
+    )

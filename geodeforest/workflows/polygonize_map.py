@@ -22,7 +22,7 @@ from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.scene import Raster, Source, block_cache
 from geodeforest.geo.vector_sinks import new_styles, vector_format
 from geodeforest.geo.vectorise import Tally
-from geodeforest.workflows.scan_report import NO_BASELINE
+from geodeforest.workflows.scan_report import meaning
 from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _context(opened: ClassMap, options: VectorOptions) -> PolygonContext:
         scene=opened.origin,
         model=opened.model,
         date=profile.date,
-        baseline=None,
+        baseline=opened.baseline,
         class_names=opened.names,
         confidence=opened.confidence,
         min_area_ha=options.min_area,
@@ -183,8 +183,8 @@ def _legend(opened: ClassMap, targets: set[int]) -> Legend:
         i: names.get(i, str(i)) for i in sorted(targets & {*names} if everything else targets)
     }
     if targets == opened.targets(()) and opened.confidence is not None:
-        meaning = names.get(min(targets), f"class {min(targets)}")
-        return confidence_legend(f"{meaning} ({NO_BASELINE})", opened.confidence)
+        found = names.get(min(targets), f"class {min(targets)}")
+        return confidence_legend(meaning(found, opened.baseline), opened.confidence)
     # A scan names all its classes; other maps may hold some that they do not name.
     return class_legend(listed, others=everything and opened.model is None)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from geodeforest.core.decide import STEPS
-from geodeforest.core.options import ScanOptions, ScanPlan
+from geodeforest.core.options import PathLike, ScanOptions, ScanPlan
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import naming_faults
@@ -24,14 +25,16 @@ def opening_record(
     """The part of a run record that is known before the first chip."""
     from geodeforest import __version__
 
+    baseline = inputs["baseline"]
+    first = [NO_BASELINE] if baseline is None else []
     return {
         "geodeforest": __version__,
         "scene": inputs["scene"],
         "grid": inputs["grid"],
         "model": {"name": spec.name, "version": spec.version, "sha256": model_hash(spec)},
         "options": dict(options),
-        "baseline": None,
-        "notes": [NO_BASELINE, NOT_ADJUSTED, *inputs["notes"]],
+        "baseline": baseline,
+        "notes": [*first, NOT_ADJUSTED, *inputs["notes"]],
         "warnings": list(doubts),
     }
 
@@ -51,6 +54,7 @@ def input_facts(inputs: Inputs) -> dict[str, Any]:
             "dtype": file.dtype,
         },
         "grid": {**_grid_facts(grid), "resampled": grid.transform != file.transform},
+        "baseline": None if inputs.baseline is None else asdict(inputs.baseline),
         "notes": [str(note) for note in inputs.notes],
     }
 
@@ -80,9 +84,16 @@ def choices(
         "simplify_m": options.simplify,
         "smooth": options.smooth,
         "merge_small": options.merge_small,
+        "mask": _name(options.mask),
+        "aoi": _name(options.aoi),
+        "on_error": options.on_error,
         "chip": plan.grid.chip,
         "overlap": plan.grid.overlap,
     }
+
+
+def _name(path: PathLike | None) -> str | None:
+    return None if path is None else Path(path).name
 
 
 def write_record(path: Path, report: ScanReport) -> None:

@@ -23,6 +23,14 @@ NO_BASELINE = "non-forest on one date, no baseline"
 NOT_ADJUSTED = "mapped area, not an error-adjusted estimate"
 
 
+def meaning(found: str, baseline: str | None) -> str:
+    """What polygons of the class ``found`` are, given the file that tells what was forest."""
+    return f"{found} ({NO_BASELINE})" if baseline is None else f"{found} of {baseline}"
+
+
+_PARTLY_UNREAD = 4  # an exit code
+
+
 class Scratch:
     """A folder for rasters that nobody named; it goes with the report that reads them."""
 
@@ -49,6 +57,7 @@ class ScanReport:
     the WGS 84 ellipsoid. ``deforested_ha`` is the area of the reported polygons, of which
     ``polygon_count`` were written and ``dropped_count`` were under the minimum area;
     ``outline_area_change`` is the share by which simplified outlines changed it.
+    ``failed_px`` of those not assessed could not be read, or lie too near to what could not.
     ``record`` holds what else the run record says: scene, model, options.
     """
 
@@ -68,9 +77,17 @@ class ScanReport:
     outline_area_change: float = 0.0
     record: Mapping[str, Any] = field(default_factory=dict)
     outside_px: int = 0
+    outside_ha: float = 0.0
+    failed_px: int = 0
+    failed_ha: float = 0.0
     _frame: geopandas.GeoDataFrame | None = field(default=None, repr=False)
     _rasters: Mapping[str, Path] = field(default_factory=dict, repr=False)
     _scratch: Scratch | None = field(default=None, repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with: 4 where blocks could not be read, else 0."""
+        return _PARTLY_UNREAD if self.failed_px else 0
 
     @property
     def polygons(self) -> geopandas.GeoDataFrame:
@@ -111,12 +128,15 @@ class ScanReport:
                 "assessed_px": self.assessed_px,
                 "not_assessed_px": self.not_assessed_px,
                 "outside_px": self.outside_px,
+                "failed_px": self.failed_px,
                 "polygons": self.polygon_count,
                 "polygons_under_min_area": self.dropped_count,
             },
             "hectares": {
                 "assessed": round(self.assessed_ha, 4),
                 "not_assessed": round(self.not_assessed_ha, 4),
+                "outside": round(self.outside_ha, 4),
+                "failed": round(self.failed_ha, 4),
                 "deforested": round(self.deforested_ha, 4),
             },
             "outline_area_change": round(self.outline_area_change, 6),

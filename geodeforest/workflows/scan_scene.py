@@ -5,33 +5,23 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from operator import attrgetter
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geodeforest.core.options import MAX_PIXELS, ScanOptions, ScanPlan, plan_scan
+from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions, ScanPlan, plan_scan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
-from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import (
     BudgetExceeded,
     NothingAssessed,
     OptionError,
+    PartlyUnread,
     UnlikelyNumbers,
 )
-from geodeforest.geo.areas import PixelAreas
-from geodeforest.geo.class_map import map_tags
-from geodeforest.geo.files import OutputSet
-from geodeforest.geo.legend import confidence_legend
-from geodeforest.geo.polygons import PolygonContext
-from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
 from geodeforest.geo.scene import Scene, Source, block_cache
-from geodeforest.geo.vectorise import Tally
-from geodeforest.scanning import Radiometry, SettledRows, radiometry, scan_rows
+from geodeforest.scanning import Radiometry, radiometry, scan_rows
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
@@ -41,13 +31,9 @@ from geodeforest.workflows.scan_record import (
     opening_record,
     write_record,
 )
-from geodeforest.workflows.scan_report import (
-    NO_BASELINE,
-    ClassArea,
-    ScanReport,
-)
+from geodeforest.workflows.scan_report import ScanReport
 from geodeforest.workflows.scan_targets import PathLike, Targets, chosen_targets
-from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
+from geodeforest.workflows.scan_work import ScanWork
 
 Engine = Literal["onnx", "tensorflow"]
 
@@ -68,6 +54,10 @@ def scan(
     simplify: float | None = None,
     smooth: bool = False,
     merge_small: bool = False,
+    baseline: PathLike | None = None,
+    mask: PathLike | None = None,
+    aoi: PathLike | None = None,
+    on_error: OnError = "fail",
     chip: int | None = None,
     overlap: int | None = None,
     overwrite: bool = False,
@@ -98,6 +88,11 @@ def scan(
         smooth: round the pixels' outlines instead; no area changes.
         merge_small: give regions under ``min_area`` to the neighbour with the longest shared
             border before polygons are made.
+        baseline: raster or polygons of what was forest; deforestation elsewhere is dropped.
+        mask: raster or polygons of clouds, shadows, anything not to assess.
+        aoi: raster or polygons of the area of interest; all else is ``outside``.
+        on_error: ``fail`` at a block that cannot be read, or ``skip`` it: then what it
+            holds and what lies near it is not assessed.
         chip: side of the chips in pixels.
         overlap: pixels that neighbouring chips share.
         overwrite: replace outputs that exist.
@@ -124,6 +119,10 @@ def scan(
         simplify=simplify,
         smooth=smooth,
         merge_small=merge_small,
+        baseline=baseline,
+        mask=mask,
+        aoi=aoi,
+        on_error=on_error,
         chip=chip,
         overlap=overlap,
         threads=threads,
@@ -176,17 +175,31 @@ def scan_to(
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
         found = _doubts(opened, how)
-        work = _Work(opened, spec, options)
+        work = ScanWork(inputs, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
-        rows = stack.enter_context(closing(_rows(opened, predictor, plan, how, progress)))
+        rows = stack.enter_context(closing(scan_rows(opened, predictor, plan, how, progress)))
         frame = work.run(rows, targets, outputs)
         record = opening_record(
             spec, input_facts(inputs), choices(options, plan, how, reading), found
         )
         report = work.report(record, targets, time.perf_counter() - started, frame)
+        _say_what_is_missing(report)
         if targets.report is not None:
             write_record(outputs.scratch(targets.report), report)
     return report
+
+
+def _say_what_is_missing(report: ScanReport) -> None:
+    """Warn of a result that says nothing of the forest, or not of all that was asked for."""
+    if report.assessed_px == 0:
+        why = "no pixel was observed; an empty result says nothing about the forest"
+        warnings.warn(f"{report.scene}: {why}", NothingAssessed, stacklevel=4)
+    if report.failed_px:
+        why = (
+            f"{report.failed_ha:,.1f} ha ({report.failed_px / report.scene_px:.1%} of the scene) "
+            "were not assessed because blocks cannot be read"
+        )
+        warnings.warn(f"{report.scene}: {why}", PartlyUnread, stacklevel=4)
 
 
 def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
@@ -195,101 +208,6 @@ def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
     for doubt in found:
         warnings.warn(f"{scene.profile.name}: {doubt}", UnlikelyNumbers, stacklevel=4)
     return found
-
-
-class _Work:
-    """Counts what passes and hands rows and regions to the sinks."""
-
-    def __init__(self, scene: Scene, spec: ModelSpec, options: ScanOptions) -> None:
-        self.scene, self.spec, self.options = scene, spec, options
-        self.areas = PixelAreas(
-            scene.profile.transform, scene.profile.crs, scene.height, scene.width
-        )
-        self.found: dict[int, tuple[int, float]] = {}
-        self.tally = Tally()
-
-    def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
-        """Drive all rows through the sinks; returns the polygons' frame if it was kept."""
-        with ExitStack() as stack:
-            rasters = [
-                (stack.enter_context(sink), rows_of)
-                for sink, rows_of in self._rasters(targets, outputs)
-            ]
-            vectors = stack.enter_context(self._vectors(targets, outputs))
-            for settled in rows:
-                self._count(settled)
-                for sink, rows_of in rasters:
-                    sink.write(rows_of(settled))
-                vectors.feed(settled.classes, settled.scores)
-            vectors.finish()
-            self.tally = vectors.tally
-        return vectors.frame()
-
-    def _rasters(
-        self, targets: Targets, outputs: OutputSet
-    ) -> Iterator[tuple[ClassMapSink | ScoreMapSink, Callable[[SettledRows], NDArray[np.uint8]]]]:
-        profile, spec = self.scene.profile, self.spec
-        tags = map_tags(spec, profile)
-        if targets.classes is not None:
-            path = outputs.scratch(targets.classes)
-            yield ClassMapSink(path, profile, spec.classes, tags), attrgetter("classes")
-        if targets.scores is not None:
-            path = outputs.scratch(targets.scores)
-            yield ScoreMapSink(path, profile, tags), attrgetter("scores")
-
-    def _vectors(self, targets: Targets, outputs: OutputSet) -> VectorWork:
-        profile, spec = self.scene.profile, self.spec
-        found = spec.classes[spec.deforestation]
-        context = PolygonContext(
-            transform=profile.transform,
-            crs=profile.crs,
-            width=profile.width,
-            scene=profile.name,
-            model=f"{spec.name} {spec.version}",
-            date=profile.date,
-            baseline=None,
-            class_names={c.id: c.name for c in spec.classes},
-            confidence=spec.confidence,
-            min_area_ha=self.options.min_area,
-        )
-        legend = confidence_legend(f"{found.name} ({NO_BASELINE})", spec.confidence)
-        files = PolygonFiles(targets.polygons, outputs, legend, targets.keep)
-        return VectorWork(context, {found.id}, self.options.vector, profile.height, files)
-
-    def _count(self, settled: SettledRows) -> None:
-        for class_id, (px, ha) in self.areas.count_hectares(settled.first, settled.classes).items():
-            before = self.found.get(class_id, (0, 0.0))
-            self.found[class_id] = (before[0] + px, before[1] + ha)
-
-    def report(
-        self, record: Mapping[str, Any], targets: Targets, seconds: float, frame: Any
-    ) -> ScanReport:
-        """The finished report."""
-        names = {c.id: c.name for c in self.spec.classes}
-        unseen_px, unseen_ha = self.found.get(NOT_ASSESSED, (0, 0.0))
-        seen = [
-            ClassArea(i, name, *self.found.get(i, (0, 0.0))) for i, name in sorted(names.items())
-        ]
-        return ScanReport(
-            scene=self.scene.profile.name,
-            model=f"{self.spec.name} {self.spec.version}",
-            scene_px=self.scene.height * self.scene.width,
-            assessed_px=sum(c.px for c in seen),
-            not_assessed_px=unseen_px,
-            assessed_ha=sum(c.ha for c in seen),
-            not_assessed_ha=unseen_ha,
-            deforested_ha=self.tally.hectares,
-            polygon_count=self.tally.features,
-            dropped_count=self.tally.dropped,
-            outline_area_change=self.tally.area_change,
-            classes=seen,
-            outputs=targets.names(),
-            seconds=seconds,
-            record=record,
-            _frame=frame,
-            _rasters={name: path.absolute() for name, path in targets.rasters().items()},
-            _scratch=targets.scratch,
-        )
 
 
 def _bands(asked: Sequence[int | str] | str | None) -> tuple[str, ...] | None:
@@ -330,29 +248,3 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _rows(
-    scene: Scene,
-    predictor: Predictor,
-    plan: ScanPlan,
-    how: Radiometry | None,
-    progress: Progress | None,
-) -> Generator[SettledRows]:
-    if how is not None:
-        return scan_rows(scene, predictor, plan, how, progress)
-    warnings.warn(
-        f"{scene.profile.name}: no pixel was observed; "
-        "an empty result says nothing about the forest",
-        NothingAssessed,
-        stacklevel=4,
-    )
-    return _unseen(scene, plan)
-
-
-def _unseen(scene: Scene, plan: ScanPlan) -> Generator[SettledRows]:
-    """Rows of a scene in which nothing was observed."""
-    for row in plan.grid.rows():
-        height = row.settled.stop - row.settled.start
-        nothing = np.full((height, scene.width), NOT_ASSESSED, np.uint8)
-        yield SettledRows(row.settled.start, nothing, nothing)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from geodeforest.core.options import VectorOptions
 from geodeforest.core.sieve import Sieve
 from geodeforest.core.simplify import PixelMetric
+from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.errors import GeodeforestWarning
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet
@@ -73,7 +74,7 @@ class VectorWork:
             context = replace(context, min_area_ha=0)
             areas = PixelAreas(context.transform, context.crs, height, context.width)
             named = files.paths[0] if files.paths else Path("polygons")
-            self._merger = _Merger(options.min_area, areas, metric, context.width, named)
+            self._merger = _Merger(options.min_area, areas, metric, context, named)
         self._vectoriser = Vectoriser(
             context,
             targets,
@@ -150,10 +151,16 @@ class _Merger:
     """Lets rows wait until it is known which regions are too small, and merges those."""
 
     def __init__(
-        self, min_area: float, areas: PixelAreas, metric: PixelMetric, width: int, named: Path
+        self,
+        min_area: float,
+        areas: PixelAreas,
+        metric: PixelMetric,
+        context: PolygonContext,
+        named: Path,
     ) -> None:
         self._min_area, self._areas, self._named = min_area, areas, named
-        self._sieve = Sieve(width, metric.row, metric.col)
+        self._outside = context.outside
+        self._sieve = Sieve(context.width, metric.row, metric.col)
         self._first_row = 0
 
     def __enter__(self) -> Self:
@@ -165,7 +172,7 @@ class _Merger:
 
     def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None) -> None:
         middle = self._first_row + (len(classes) - 1) / 2
-        self._sieve.feed(classes, self._areas.by_column(middle))
+        self._sieve.feed(self._inside(classes), self._areas.by_column(middle))
         self._spool.write(classes, scores)
         self._first_row += len(classes)
 
@@ -173,4 +180,13 @@ class _Merger:
         """All rows, with every region that has a neighbour as large as it has to be."""
         relabelling = self._sieve.relabelling(self._min_area)
         for classes, scores in self._spool.rows():
-            yield relabelling.feed(classes), scores
+            inside = self._inside(classes)
+            merged = relabelling.feed(inside)
+            merged[inside != classes] = classes[inside != classes]
+            yield merged, scores
+
+    def _inside(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is outside gives and takes as little as what was not assessed."""
+        if self._outside is None:
+            return classes
+        return np.where(classes == self._outside, np.uint8(NOT_ASSESSED), classes)

@@ -28,7 +28,7 @@ from geodeforest.errors import (
 )
 from geodeforest.geo.profile import corner
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
-from geodeforest.workflows import scan_scene
+from geodeforest.workflows import scan_scene, scan_work
 
 
 def scene_with_square(path, **profile):
@@ -244,7 +244,7 @@ def test_nobody_reads_a_scene_after_a_sink_has_failed(tmp_path, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(scan_scene._Work, "_count", fail)
+    monkeypatch.setattr(scan_work.ScanWork, "_count", fail)
     with pytest.raises(ZeroDivisionError) as caught:  # the error keeps its frames alive
         gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor())
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]

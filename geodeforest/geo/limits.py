@@ -1,0 +1,183 @@
+"""A scene with its limits: what clouds hide, where the area of interest ends, what was forest.
+
+Knows which numbers of the usual cloud masks hide the ground. How a file is laid over the
+scene is in ``overlay``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from geodeforest.core.grid import Window
+from geodeforest.core.options import PathLike, ScanOptions, Stored
+from geodeforest.core.pixels import Pixels
+from geodeforest.core.reflectance import ProductMask
+from geodeforest.errors import LimitUnusable
+from geodeforest.geo.bands import Band
+from geodeforest.geo.class_map import class_names, is_class_map
+from geodeforest.geo.overlay import Overlay, Yes, open_known_raster, open_overlay, plain
+from geodeforest.geo.profile import SceneProfile
+from geodeforest.geo.scene import Scene
+
+MASKS: Mapping[str, Yes] = {
+    # No data, saturated, cloud shadow, cloud of medium and high probability, cirrus. (Sentinel-2
+    # Level-2A Algorithm Theoretical Basis Document 2.10, table of scene classes.)
+    "SCL": Yes((0, 1, 3, 8, 9, 10), name="SCL"),
+    # Fill, dilated cloud, cirrus, cloud, cloud shadow. (Landsat 8-9 Collection 2 Level 2 Science
+    # Product Guide, table of the pixel quality band.)
+    "QA_PIXEL": Yes((), bits=(0, 1, 2, 3, 4), name="QA_PIXEL"),
+}
+"""Rasters that are known by their band's or file's name."""
+
+_FOREST = "forest"
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineFile:
+    """The file that tells what was forest, and its ISO 8601 date if it has one."""
+
+    name: str
+    date: str | None
+
+
+class LimitedScene:
+    """A scene of which only some pixels count. One thread at a time may read it."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        masks: Sequence[Overlay],
+        aoi: Overlay | None,
+        baseline: Overlay | None,
+    ) -> None:
+        self._scene, self._masks, self._aoi, self._baseline = scene, masks, aoi, baseline
+
+    @property
+    def height(self) -> int:
+        """Rows of the scene."""
+        return self._scene.height
+
+    @property
+    def width(self) -> int:
+        """Columns of the scene."""
+        return self._scene.width
+
+    @property
+    def profile(self) -> SceneProfile:
+        """What is known of the scene beside its pixels."""
+        return self._scene.profile
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands it reads, in reading order."""
+        return self._scene.bands
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What its file says in words."""
+        return self._scene.tags
+
+    @property
+    def stored(self) -> Stored:
+        """Its sizes, and what reading it takes: a byte a pixel for each limit."""
+        inner = self._scene.stored
+        planes = (self._aoi is not None) + (self._baseline is not None)
+        return replace(inner, pixel_bytes=inner.pixel_bytes + planes)
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window, with what limits them.
+
+        Raises:
+            SceneUnreadable: a block of the scene, or of a file over it, is corrupt.
+        """
+        pixels = self._scene.read(window)
+        for mask in self._masks:
+            pixels = replace(pixels, valid=pixels.valid & (mask.read(window) != 1))
+        if self._aoi is not None:
+            pixels = replace(pixels, outside=self._aoi.read(window) != 1)
+        if self._baseline is not None:
+            pixels = replace(pixels, before=self._baseline.read(window))
+        return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """An open scene with its limits, the baseline, and one-line remarks."""
+
+    scene: Scene
+    baseline: BaselineFile | None
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def open_limits(scene: Scene, options: ScanOptions) -> Iterator[Limits]:
+    """Lay over a scene what its product and the options name.
+
+    Raises:
+        SceneError: a file is missing, damaged, or cannot be laid over the scene.
+    """
+    grid, product = scene.profile, scene.profile.product
+    with ExitStack() as stack:
+        masks: list[Overlay] = []
+        notes: list[str] = []
+        if product is not None and product.mask is not None:
+            found = _product_mask(product.mask)
+            masks.append(
+                stack.enter_context(open_known_raster(product.mask.path, grid, "mask", found))
+            )
+            notes.append(f"what {product.mask.name} calls cloud or shadow is not assessed")
+        elif product is not None and options.mask is None:
+            notes.append(f"clouds are not masked: this {product.kind} has no mask that is known")
+        opened = {
+            what: stack.enter_context(open_overlay(path, grid, what, kind))
+            for what, path, kind in (
+                ("mask", options.mask, _mask_kind),
+                ("aoi", options.aoi, plain),
+                ("baseline", options.baseline, _baseline_kind),
+            )
+            if path is not None
+        }
+        masks += [opened["mask"]] if "mask" in opened else []
+        notes += [note for overlay in opened.values() for note in overlay.notes]
+        aoi, before = opened.get("aoi"), opened.get("baseline")
+        baseline = None
+        if before is not None:
+            baseline = BaselineFile(Path(options.baseline or "").name, before.date)
+        limited = masks or opened
+        yield Limits(
+            LimitedScene(scene, masks, aoi, before) if limited else scene, baseline, tuple(notes)
+        )
+
+
+def _product_mask(mask: ProductMask) -> Yes:
+    return Yes(mask.hidden_values, mask.hidden_bits, mask.name)
+
+
+def _mask_kind(path: PathLike, dataset: Any) -> Yes:
+    """One of the known masks if the band's or the file's name says so, else any number but 0."""
+    described = next(iter(dataset.descriptions), None) or ""
+    for name, yes in MASKS.items():
+        if any(_holds_word(text, name) for text in (described, Path(path).stem)):
+            return yes
+    return Yes()
+
+
+def _holds_word(text: str, word: str) -> bool:
+    return re.search(rf"(?<![A-Z0-9]){word}(?![A-Z0-9])", text.upper()) is not None
+
+
+def _baseline_kind(path: PathLike, dataset: Any) -> Yes:
+    """The class named forest of a class map that a scan made, else any number but 0."""
+    tags = dataset.tags()
+    if not is_class_map(tags):
+        return Yes()
+    forest = tuple(i for i, name in class_names(tags).items() if name.casefold() == _FOREST)
+    if not forest:
+        why = f"is a class map without a class named {_FOREST}"
+        raise LimitUnusable(path, why, "make a raster of it in which forest is 1 and all else 0")
+    return Yes(forest, name=f"a class map, class {_FOREST}")

@@ -1,0 +1,379 @@
+"""Rasters and polygons laid over a scene, against each pixel's centre."""
+
+import json
+import warnings
+from dataclasses import dataclass
+
+import geopandas
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+
+from geodeforest.core.grid import Window
+from geodeforest.errors import LimitUnusable, SceneError, SceneNotFound, SceneUnreadable
+from geodeforest.geo.overlay import Yes, open_overlay, plain
+from geodeforest.testing import make_scene
+
+
+@dataclass(frozen=True)
+class Grid:
+    transform: Affine
+    crs: CRS
+    height: int
+    width: int
+
+
+SCENE = Grid(Affine(10, 0, 500_000, 0, -10, 9_300_000), CRS.from_epsg(32721), 60, 80)
+TURNED = Grid(
+    Affine.translation(500_000, 9_300_000) @ Affine.rotation(20) @ Affine.scale(10, -10),
+    CRS.from_epsg(32721),
+    60,
+    80,
+)
+PACIFIC = Grid(Affine(100, 0, 813_000, 0, -100, 8_000_000), CRS.from_epsg(32760), 60, 80)
+BEYOND = Grid(Affine(0.001, 0, 179.96, 0, -0.001, -18), CRS.from_epsg(4326), 60, 80)
+
+
+def centres(grid, crs):
+    """Coordinates (x, y), each (rows, cols), of all pixel centres in another CRS."""
+    rows, cols = np.indices((grid.height, grid.width)) + 0.5
+    place = grid.transform
+    x = place.a * cols + place.b * rows + place.c
+    y = place.d * cols + place.e * rows + place.f
+    return pyproj.Transformer.from_crs(grid.crs, crs, always_xy=True).transform(x, y)
+
+
+def answers(path, grid=SCENE, kind=plain, what="mask"):
+    with open_overlay(path, grid, what, kind) as overlay:
+        return overlay.read(Window(0, 0, grid.height, grid.width))
+
+
+def refusal(path, grid=SCENE, what="aoi"):
+    with pytest.raises(SceneError) as caught, open_overlay(path, grid, what, plain):
+        pass
+    assert caught.value.exit_code == 3
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+def raster(path, values, west, north, pixel, crs="EPSG:32721", **profile):
+    return make_scene(
+        path, values, crs=crs, transform=Affine(pixel, 0, west, 0, -pixel, north), **profile
+    )
+
+
+def test_a_raster_of_coarser_pixels_answers_by_the_centre(tmp_path):
+    values = np.random.default_rng(0).integers(0, 3, (30, 40), np.uint8)
+    path = raster(tmp_path / "m.tif", values, 499_985, 9_300_015, 30, nodata=2)
+    rows, cols = (np.arange(60) * 10 + 5 + 15) // 30, (np.arange(80) * 10 + 5 + 15) // 30
+    expected = np.where(values == 2, 255, values)[np.ix_(rows, cols)]
+    assert np.array_equal(answers(path), expected)
+
+
+def test_where_a_raster_ends_nothing_is_known(tmp_path):
+    path = raster(tmp_path / "m.tif", np.ones((10, 10), np.uint8), 500_100, 9_299_900, 10)
+    expected = np.full((60, 80), 255)
+    expected[10:20, 10:20] = 1
+    assert np.array_equal(answers(path), expected)
+
+
+@pytest.mark.parametrize("how", ["nodata", "nan", "mask", "alpha"])
+def test_what_a_raster_does_not_tell_is_unknown(tmp_path, how):
+    values = np.ones((60, 80), np.float32)
+    unknown = np.zeros((60, 80), bool)
+    unknown[5:9, 7:20] = True
+    options = {}
+    if how == "nodata":
+        values[unknown], options = -1, {"nodata": -1}
+    elif how == "nan":
+        values[unknown] = np.nan
+    elif how == "mask":
+        options = {"valid": ~unknown}
+    else:
+        values = np.stack([values, np.where(unknown, 0, 255)]).astype(np.uint8)
+        options = {"colours": ["gray", "alpha"]}
+    path = raster(tmp_path / "m.tif", values, 500_000, 9_300_000, 10, **options)
+    assert np.array_equal(answers(path), np.where(unknown, 255, 1))
+
+
+def test_a_much_finer_raster_is_read_in_parts(tmp_path):
+    values = np.zeros((3000, 4000), np.uint8)
+    values[::5, ::5] = 1
+    values[25::50, 25::50] = 0
+    values[75::100, 75::100] = 1
+    path = raster(tmp_path / "m.tif", values, 500_000, 9_300_000, 0.2, tiled=True)
+    assert np.array_equal(answers(path), values[25::50, 25::50])
+
+
+def test_numbers_and_bits_that_mean_yes_count_where_they_are_nodata_too(tmp_path):
+    values = np.tile(np.arange(10, dtype=np.uint16), (60, 8))
+    path = raster(tmp_path / "m.tif", values, 500_000, 9_300_000, 10, nodata=0)
+    found = answers(path, kind=lambda *_: Yes((0, 5), bits=(3,), name="x"))
+    assert np.array_equal(found, np.isin(values, [0, 5, 8, 9]))
+
+
+def test_a_raster_without_a_place_must_have_the_scenes_size(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2, (60, 80), np.uint8)
+    options = {"crs": None, "transform": Affine.identity()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        path = make_scene(tmp_path / "m.tif", values, **options)
+        other = make_scene(tmp_path / "n.tif", values[1:], **options)
+    assert np.array_equal(answers(path), values)
+    assert "has no CRS" in refusal(other)
+
+
+@pytest.mark.parametrize(
+    ("values", "profile", "why"),
+    [
+        (np.ones((3, 9, 9), np.uint8), {}, "has 3 bands"),
+        (np.ones((9, 9), np.uint8), {"crs": "EPSG:32601"}, "does not overlap the scene"),
+        (np.ones((9, 9), np.complex64), {}, "complex"),
+    ],
+)
+def test_rasters_that_say_nothing_are_refused(tmp_path, values, profile, why):
+    path = raster(tmp_path / "m.tif", values, 500_000, 9_300_000, 10, **profile)
+    assert why in refusal(path)
+
+
+def test_a_corrupt_block_names_its_pixels(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
+    path = raster(tmp_path / "m.tif", noise, 500_000, 9_300_000, 10, compress="deflate")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(SceneUnreadable, match=r"rows 0\.\.59"):
+        answers(path)
+
+
+def write(path, shapes, crs="EPSG:32721", **options):
+    geopandas.GeoDataFrame(geometry=list(shapes), crs=crs).to_file(path, **options)
+    return path
+
+
+def star(rng, x, y, size):
+    """A polygon with some corners around a point, valid whatever its radii."""
+    turn = np.sort(rng.random(9)) * 2 * np.pi
+    radius = size * rng.uniform(0.2, 1, 9)
+    return shapely.Polygon(np.column_stack([x + radius * np.cos(turn), y + radius * np.sin(turn)]))
+
+
+FORMATS = ["geojson", "gpkg", "fgb", "shp"]
+
+
+@pytest.mark.parametrize("grid", [SCENE, TURNED], ids=["north-up", "turned"])
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("crs", ["EPSG:32721", "EPSG:4326", "EPSG:3857"])
+def test_polygons_answer_by_the_pixels_centre(tmp_path, grid, ending, crs):
+    rng = np.random.default_rng(1)
+    x, y = centres(grid, crs)
+    size = np.ptp(x) / 5
+    shapes = [star(rng, rng.choice(x.ravel()), rng.choice(y.ravel()), size) for _ in range(12)]
+    shapes.append(shapely.MultiPolygon([shapes[0].buffer(-size / 50), shapely.box(0, 0, 1, 1)]))
+    shapes = [shape for shape in shapes if shape.is_valid]
+    path = write(tmp_path / f"p.{ending}", shapes, crs)
+    expected = shapely.contains_xy(shapely.union_all(shapes), x, y)
+    edge = shapely.union_all(shapes).boundary.distance(shapely.points(x, y)) < np.ptp(x) / 80 / 50
+    found = answers(path, grid)
+    assert 0.1 < expected.mean() < 0.9
+    assert np.array_equal(found[~edge], expected[~edge])
+    assert edge.mean() < 0.02
+
+
+@given(
+    st.integers(0, 59),
+    st.integers(0, 79),
+    st.integers(1, 60),
+    st.integers(1, 80),
+    st.integers(0, 2**32 - 1),
+)
+def test_windows_are_burnt_as_the_whole(tmp_path_factory, row, col, height, width, seed):
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.mktemp("burnt")
+    # Corners on pixel centres and sides, where rounding would decide.
+    corners = rng.integers(0, 160, (5, 4, 2)) * [5.0, -5.0] + [500_000, 9_300_000]
+    shapes = [shapely.MultiPoint(some).convex_hull for some in corners]
+    shapes = [s for s in shapes if s.geom_type == "Polygon"] + [
+        shapely.box(499_000, 9e6, 5e5, 9.3e6)
+    ]
+    path = write(folder / "p.gpkg", shapes)
+    window = Window(row, col, min(height, 60 - row), min(width, 80 - col))
+    with open_overlay(path, SCENE, "aoi", plain) as overlay:
+        whole = overlay.read(Window(0, 0, 60, 80))
+        assert np.array_equal(overlay.read(window), whole[window.rows, window.cols])
+
+
+@pytest.mark.parametrize("grid", [PACIFIC, BEYOND], ids=["utm", "degrees"])
+@pytest.mark.parametrize("ending", FORMATS)
+def test_polygons_on_both_sides_of_the_antimeridian(tmp_path, grid, ending):
+    halves = [shapely.box(179.97, -18.2, 180, -17.8), shapely.box(-180, -18.2, -179.99, -17.8)]
+    path = write(tmp_path / f"p.{ending}", halves, "EPSG:4326")
+    lon, lat = centres(grid, "EPSG:4326")
+    lon = np.where(lon < 0, lon + 360, lon)
+    expected = (lon > 179.97) & (lon < 180.01) & (lat > -18.2) & (lat < -17.8)
+    assert 0.1 < expected.mean() < 0.9
+    assert (answers(path, grid) != expected).mean() < 0.005
+
+
+def test_long_edges_bend_with_the_projection(tmp_path):
+    """A parallel of latitude is no straight line in UTM; over 4 degrees it is 700 m off."""
+    grid = Grid(Affine(10, 0, 500_000, 0, -10, 6_655_000), CRS.from_epsg(32633), 400, 400)
+    _, lat = centres(grid, "EPSG:4326")
+    middle = float(np.median(lat))
+    path = write(tmp_path / "p.geojson", [shapely.box(13, middle, 17, 62)], "EPSG:4326")
+    assert (answers(path, grid) != (lat > middle)).mean() < 1e-3
+
+
+def test_polygons_far_beyond_the_projection_do_no_harm(tmp_path):
+    world = shapely.box(-180, -90, 180, 90).difference(shapely.box(-57, -10, -56.997, 0))
+    path = write(tmp_path / "p.geojson", [world], "EPSG:4326")
+    lon, _ = centres(SCENE, "EPSG:4326")
+    assert np.array_equal(answers(path), ~((lon > -57) & (lon < -56.997)))
+
+
+def geojson(path, *geometries, **members):
+    features = [{"type": "Feature", "properties": {}, "geometry": g} for g in geometries]
+    text = json.dumps({"type": "FeatureCollection", **members, "features": features})
+    path.write_text(text)
+    return path
+
+
+def ring(*points):
+    return {"type": "Polygon", "coordinates": [[list(p) for p in points]]}
+
+
+WEST, SOUTH = -57.0, -6.334
+GOOD = ring((WEST, SOUTH), (WEST + 0.01, SOUTH), (WEST + 0.01, SOUTH + 0.01), (WEST, SOUTH))
+BOW_TIE = ring(
+    (WEST, SOUTH),
+    (WEST + 0.01, SOUTH + 0.01),
+    (WEST + 0.01, SOUTH),
+    (WEST, SOUTH + 0.01),
+    (WEST, SOUTH),
+)
+TWO_POINTS = ring((WEST, SOUTH), (WEST + 0.01, SOUTH))
+OPEN = ring((WEST, SOUTH), (WEST + 0.01, SOUTH), (WEST + 0.01, SOUTH + 0.01), (WEST, SOUTH + 0.01))
+POINT = {"type": "Point", "coordinates": [WEST, SOUTH]}
+MIXED = {"type": "GeometryCollection", "geometries": [POINT, GOOD]}
+METRES = ring(
+    (500_000, 9_299_500), (500_500, 9_299_500), (500_500, 9_300_000), (500_000, 9_299_500)
+)
+SWAPPED = ring((SOUTH, WEST), (SOUTH, WEST + 0.01), (SOUTH + 0.01, WEST + 0.01), (SOUTH, WEST))
+
+
+@pytest.mark.parametrize(
+    ("geometries", "why"),
+    [
+        ([GOOD, BOW_TIE], "feature 1 is no valid polygon (Self-intersection"),
+        ([BOW_TIE, GOOD, BOW_TIE], "and 1 more"),
+        ([TWO_POINTS], "cannot be read as polygons"),
+        ([OPEN], "cannot be read as polygons"),
+        ([POINT], "holds Point geometries"),
+        ([MIXED], "holds GeometryCollection geometries"),
+        ([], "holds no polygon"),
+        ([None], "holds no polygon"),
+        ([METRES], "are they metres?"),
+        ([SWAPPED], "does not overlap the scene; are its coordinates swapped?"),
+    ],
+    ids=[
+        "bow-tie",
+        "two-bow-ties",
+        "two-points",
+        "open",
+        "point",
+        "mixed",
+        "empty",
+        "null",
+        "metres",
+        "swapped",
+    ],
+)
+def test_bad_polygons_are_one_line(tmp_path, geometries, why):
+    assert why in refusal(geojson(tmp_path / "p.geojson", *geometries))
+
+
+def test_a_coordinate_that_is_no_number_is_refused(tmp_path):
+    path = geojson(tmp_path / "p.geojson", GOOD)
+    path.write_text(path.read_text().replace(str(WEST + 0.01), "NaN", 1))
+    refusal(path)
+    with np.errstate(invalid="ignore"):
+        shape = shapely.Polygon([(5e5, 9.3e6), (np.nan, 9.3e6), (500_100, 9_299_000)])
+    assert "Invalid Coordinate" in refusal(
+        write(tmp_path / "p.gpkg", [shapely.box(0, 0, 9e5, 9.9e6), shape])
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "FeatureCollection", "features": [',
+        "{" * 100_000,
+        "[" * 100_000,
+        "{}",
+        "{",
+        "",
+        "x",
+    ],
+    ids=["cut", "brackets", "arrays", "object", "brace", "empty", "text"],
+)
+def test_what_is_no_geojson_is_one_line(tmp_path, text):
+    path = tmp_path / "p.geojson"
+    path.write_text(text)
+    refusal(path)
+
+
+def test_a_huge_geojson_is_refused_before_it_is_read(tmp_path):
+    path = geojson(tmp_path / "p.geojson", GOOD)
+    with path.open("ab") as file:
+        file.truncate(2**30)
+    assert "larger than 256 MB" in refusal(path)
+
+
+def test_no_crs_no_place(tmp_path):
+    with pytest.warns(UserWarning, match="'crs' was not provided"):
+        path = write(tmp_path / "p.gpkg", [shapely.box(0, 0, 1, 1)], crs=None)
+    assert "has no CRS" in refusal(path)
+
+
+def test_several_layers_are_refused_by_name(tmp_path):
+    for layer in ("one", "two"):
+        write(tmp_path / "p.gpkg", [shapely.box(5e5, 9.29e6, 6e5, 9.3e6)], layer=layer)
+    assert "(one, two)" in refusal(tmp_path / "p.gpkg")
+
+
+def test_features_without_a_geometry_are_counted(tmp_path):
+    path = geojson(tmp_path / "p.geojson", None, GOOD, None)
+    with open_overlay(path, SCENE, "aoi", plain) as overlay:
+        assert overlay.notes == ("p.geojson: 2 features without a geometry left out",)
+        assert overlay.read(Window(0, 0, 60, 80)).any()
+
+
+def test_an_old_crs_member_is_honoured_and_noted(tmp_path):
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32721"}}
+    path = geojson(tmp_path / "p.geojson", METRES, crs=crs)
+    with open_overlay(path, SCENE, "aoi", plain) as overlay:
+        assert "old crs member (WGS 84 / UTM zone 21S)" in overlay.notes[0]
+        assert overlay.read(Window(0, 0, 60, 80)).any()
+
+
+def test_what_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(SceneNotFound), open_overlay(tmp_path / "no.tif", SCENE, "aoi", plain):
+        pass
+    refusal(tmp_path)
+
+
+def test_the_content_tells_raster_from_vector(tmp_path):
+    path = raster(tmp_path / "m.tif", np.ones((60, 80), np.uint8), 500_000, 9_300_000, 10)
+    named = path.rename(tmp_path / "m.geojson")
+    assert (answers(named) == 1).all()
+    shapes = write(tmp_path / "p.geojson", [shapely.box(-58, -7, -56, -6)], "EPSG:4326")
+    assert (answers(shapes.rename(tmp_path / "p.tif")) == 1).all()
+
+
+def test_refusals_are_errors_of_the_scene():
+    assert issubclass(LimitUnusable, SceneError)
