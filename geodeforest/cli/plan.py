@@ -73,9 +73,9 @@ def _numbers(facts: dict[str, Any]) -> Iterator[str]:
     for band in facts.get("numbers", []):
         trained = ""
         if band["trained_dark"] is not None:
-            trained = f" (begin in {_range(band['trained_dark'])} where it was trained)"
+            trained = f" (training scenes begin at {_range(band['trained_dark'])})"
         name, stored = f"{band['band']}:", _range(band["stored"])
-        yield f"numbers {name} 96 % in {stored}, to the model {_range(band['model'])}{trained}"
+        yield f"numbers {name} 96 % in {stored}, for the model {_range(band['model'])}{trained}"
 
 
 def _range(ends: list[float]) -> str:

@@ -74,14 +74,29 @@ class RecordFormat:
 class SetFacts:
     """What is true of a set and not written into its records.
 
-    ``scale`` takes stored numbers to the network's 0..1. ``scene_inputs`` are the rules
-    behind the scene levels. ``val_groups`` are meant for validation.
+    ``scale`` takes stored numbers to the network's 0..1; these are reflectance 0 and 1 where
+    ``reflectance`` says so, by metadata of the scenes. ``scene_inputs`` are the rules behind
+    the scene levels. ``val_groups`` are meant for validation. ``dark_levels`` are the scenes'
+    least and greatest 2nd percentile by band, scaled.
     """
 
     scale: BandScale
     scene_inputs: tuple[SceneInput, ...] = ()
     gsd_m: float | None = None
     val_groups: tuple[str, ...] = ()
+    reflectance: bool = False
+    dark_levels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def decides(self) -> tuple[BandScale, tuple[SceneInput, ...], bool]:
+        """What is the same in sets that can be trained on at once."""
+        return self.scale, self.scene_inputs, self.reflectance
+
+    def scales(self, dtype: str) -> dict[str, BandScale]:
+        """The scales by data type of a model that is trained on the set."""
+        if not self.reflectance:
+            return {dtype: self.scale}
+        return {name: scale for name, scale in DEFAULT_SCALES.items() if name != "uint8"}
 
 
 def default_scale(dtype: str) -> BandScale | None:
@@ -144,7 +159,7 @@ class RecordIndex:
 
     def fits(self, other: RecordIndex) -> bool:
         """Whether a network can be trained on both sets at once."""
-        mine, theirs = ((i.format, i.facts.scale, i.facts.scene_inputs) for i in (self, other))
+        mine, theirs = ((i.format, i.facts.decides) for i in (self, other))
         return mine == theirs
 
     @classmethod
@@ -155,9 +170,10 @@ class RecordIndex:
             groups.update(index.tally.groups)
             pixels.update(index.tally.class_pixels)
         held = {group for index in indexes for group in index.facts.val_groups}
+        dark = _joined_levels([index.facts.dark_levels for index in indexes])
         return cls(
             indexes[0].format,
-            replace(indexes[0].facts, val_groups=tuple(sorted(held))),
+            replace(indexes[0].facts, val_groups=tuple(sorted(held)), dark_levels=dark),
             tuple(shard for index in indexes for shard in index.shards),
             Tally(groups, pixels),
         )
@@ -209,8 +225,19 @@ def class_pixels(labels: NDArray[np.uint8]) -> dict[int, int]:
     return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
 
 
+def _joined_levels(
+    told: Sequence[tuple[tuple[float, ...], tuple[float, ...]] | None],
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The range of several ranges; None where one is not told."""
+    known = [levels for levels in told if levels is not None]
+    if len(known) < len(told):
+        return None
+    least, most = zip(*known, strict=True)
+    return tuple(map(min, zip(*least, strict=True))), tuple(map(max, zip(*most, strict=True)))
+
+
 def _index_from(found: Mapping[str, Any]) -> RecordIndex:
-    gsd = found["gsd_m"]
+    gsd, dark = found["gsd_m"], found.get("dark_levels")
     return RecordIndex(
         RecordFormat(
             dtype=str(found["dtype"]),
@@ -225,6 +252,8 @@ def _index_from(found: Mapping[str, Any]) -> RecordIndex:
             scene_inputs=tuple(SceneInput.from_facts(s) for s in found["scene_inputs"]),
             gsd_m=None if gsd is None else float(gsd),
             val_groups=tuple(str(group) for group in found["val_groups"]),
+            reflectance=bool(found.get("reflectance", False)),
+            dark_levels=None if dark is None else _levels_from(dark),
         ),
         tuple(
             Shard(str(s["name"]), int(s["records"]), int(s["bytes"]), str(s["sha256"]))
@@ -235,6 +264,11 @@ def _index_from(found: Mapping[str, Any]) -> RecordIndex:
             class_pixels={int(k): int(v) for k, v in found["class_pixels"].items()},
         ),
     )
+
+
+def _levels_from(told: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    least, most = (tuple(map(float, levels)) for levels in told)
+    return least, most
 
 
 def _class_from(facts: Mapping[str, Any]) -> ClassDef:

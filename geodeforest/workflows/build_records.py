@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from geodeforest.core.grid import ChipGrid, Window
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Progress
+from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
 from geodeforest.errors import GeodeforestWarning, LabelMismatch, OptionError, RecordError
 from geodeforest.geo.bands import SPECTRAL, Band, canonical
@@ -31,6 +33,7 @@ from geodeforest.geo.profile import SceneProfile, shifted
 from geodeforest.geo.scene import Scene, open_scene
 from geodeforest.scanning import MEDIAN
 from geodeforest.workflows.extras import need_training
+from geodeforest.workflows.numbers import record_reading
 
 if TYPE_CHECKING:
     from geodeforest.nn.example import Record
@@ -236,13 +239,15 @@ class _Seen:
     """What is kept of a scene after it was inspected.
 
     ``fill`` (bands,) are the stored numbers of what was not observed, ``levels``
-    (scene inputs x bands,) the scene's own.
+    (scene inputs x bands,) the scene's own, ``dark`` (bands,) its 2nd percentiles, scaled.
     """
 
     profile: SceneProfile
     bands: tuple[Band, ...]
+    reading: Reading
     fill: NDArray[np.generic]
     levels: NDArray[np.float32]
+    dark: NDArray[np.float64]
 
 
 def _inspect(
@@ -264,29 +269,17 @@ def _inspect(
 
 def _seen(scene: Scene, options: BuildOptions) -> _Seen:
     profile, inputs = scene.profile, options.scene_input
-    scale = _scale(profile, options)
+    reading = record_reading(scene, options.band_scale)
     # The sample that a scan of the scene takes its median from.
     samples = SceneSample(scene.read, scene.height, scene.width)
     sample = samples(inputs[0] if inputs else MEDIAN)
-    levels = scene_levels(samples, scale, inputs)
+    levels = scene_levels(samples, reading.scale, inputs)
     if sample.shape[1] == 0 or levels is None:
         raise RecordError(profile.path, "has no valid pixel", "leave the scene out")
     median = np.percentile(sample.astype(np.float64), MEDIAN.percentile, axis=1)
     fill = np.rint(median) if np.issubdtype(sample.dtype, np.integer) else median
-    return _Seen(profile, scene.bands, fill.astype(sample.dtype), levels.ravel())
-
-
-def _scale(profile: SceneProfile, options: BuildOptions) -> BandScale:
-    from geodeforest.nn.index import DTYPES, default_scale
-
-    if profile.dtype not in DTYPES:
-        why = f"stores {profile.dtype}, and records hold {', '.join(DTYPES)}"
-        raise RecordError(profile.path, why, "convert the scene first")
-    scale = options.band_scale or default_scale(profile.dtype)
-    if scale is None:
-        why = f"{profile.path}: {profile.dtype} numbers have no usual scale"
-        raise OptionError(f"{why}; pass --scale LOW,HIGH, the numbers that become 0 and 1")
-    return scale
+    dark = Levels.of(sample).scaled(reading.scale).dark
+    return _Seen(profile, scene.bands, reading, fill.astype(sample.dtype), levels.ravel(), dark)
 
 
 def _describe(
@@ -299,17 +292,38 @@ def _describe(
         if other.dtype != first.dtype:
             why = f"stores {other.dtype} and {first.name} {first.dtype}"
             raise RecordError(other.path, why, "convert one of them: a set has one data type")
+    reading = _common_reading(scenes)
+    dark = np.array([scene.dark for scene in scenes])
     bands = _band_names(scenes, options)
     levels = len(options.scene_input) * len(bands)
     return (
         RecordFormat(first.dtype, options.chip, options.chip, bands, classes, levels),
         SetFacts(
-            scale=_scale(first, options),
+            scale=reading.scale,
             scene_inputs=options.scene_input,
             gsd_m=_common_gsd([scene.profile for scene in scenes]),
             val_groups=options.held,
+            reflectance=not reading.guess and options.scale is None,
+            dark_levels=(_rounded(dark.min(axis=0)), _rounded(dark.max(axis=0))),
         ),
     )
+
+
+def _rounded(levels: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(level), 4) for level in levels)
+
+
+def _common_reading(scenes: Sequence[_Seen]) -> Reading:
+    """How all scenes of a set are read."""
+    first = scenes[0]
+    for other in scenes[1:]:
+        if other.reading.scale != first.reading.scale:
+            why = (
+                f"is read by {other.reading.scale} ({other.reading.source}) and "
+                f"{first.profile.name} by {first.reading.scale} ({first.reading.source})"
+            )
+            raise RecordError(other.profile.path, why, "convert one of them, or pass --scale")
+    return first.reading
 
 
 def _common_gsd(profiles: Sequence[SceneProfile]) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from geodeforest.core.options import ScanOptions
+from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import Trained
 from geodeforest.core.reflectance import (
     Calibration,
@@ -16,7 +17,7 @@ from geodeforest.core.reflectance import (
     tag_calibration,
 )
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import SceneUnreadable
+from geodeforest.errors import OptionError, RecordError, SceneUnreadable
 from geodeforest.geo.scene import Scene
 from geodeforest.scanning import Radiometry
 
@@ -28,15 +29,40 @@ def reading_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> Reading:
         SceneUnreadable: the model knows none for the scene's data type.
     """
     profile = scene.profile
-    tags = tag_calibration([b.gain for b in scene.bands], [b.offset for b in scene.bands])
-    numbers = Numbers(profile.dtype, profile.product, tags)
-    reading = read_numbers(numbers, spec.scale, options.scale)
+    reading = read_numbers(numbers_of(scene), spec.scale, options.scale)
     if reading is None:
         raise SceneUnreadable(
             profile.path,
             f"the model {spec.name} knows no scale for {profile.dtype} numbers",
             f"pass --scale LOW,HIGH, the numbers that stand for its 0 and 1{_such_as(spec)}",
         )
+    return reading
+
+
+def numbers_of(scene: Scene) -> Numbers:
+    """What the scene says of its numbers."""
+    profile = scene.profile
+    tags = tag_calibration([b.gain for b in scene.bands], [b.offset for b in scene.bands])
+    return Numbers(profile.dtype, profile.product, tags)
+
+
+def record_reading(scene: Scene, asked: BandScale | None) -> Reading:
+    """The stored numbers that become 0 and 1 in training records.
+
+    Raises:
+        RecordError: records cannot hold the scene's data type.
+        OptionError: it has no usual scale.
+    """
+    from geodeforest.nn.index import DEFAULT_SCALES, DTYPES
+
+    profile = scene.profile
+    if profile.dtype not in DTYPES:
+        why = f"stores {profile.dtype}, and records hold {', '.join(DTYPES)}"
+        raise RecordError(profile.path, why, "convert the scene first")
+    reading = read_numbers(numbers_of(scene), DEFAULT_SCALES, asked)
+    if reading is None:
+        why = f"{profile.path}: {profile.dtype} numbers have no usual scale"
+        raise OptionError(f"{why}; pass --scale LOW,HIGH, the numbers that become 0 and 1")
     return reading
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from geodeforest.core.metrics import Confusion
+from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import ConfidenceRule, ModelSpec
 from geodeforest.errors import (
     GeodeforestWarning,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import keras
 
     from geodeforest.nn.fit import Data, FitOptions, Fitted, StepDone
+    from geodeforest.nn.index import RecordIndex
     from geodeforest.nn.records import Paths, RecordSet
 
     Finish = Callable[[keras.Model, ModelSpec], ModelSpec]
@@ -44,6 +46,9 @@ STATE = "training"
 """Folder of a model directory that holds checkpoints, ``log.csv`` and TensorBoard files."""
 
 _SPEC_FILE = "model.json"
+_TELLING_SCENES = 10
+"""From so many groups on their dark levels tell what a scene of the kind may look like."""
+
 _VALIDATED_AT_ONCE = 4
 """Whole records that a device holds at a time in validation."""
 
@@ -260,6 +265,14 @@ def _fit_options(
     )
 
 
+def _dark_levels(index: RecordIndex) -> dict[str, dict[str, list[float]]]:
+    """What a scan compares scenes with; of a few scenes it would tell next to nothing."""
+    told = index.facts.dark_levels
+    if told is None or len(index.tally.groups) < _TELLING_SCENES:
+        return {}
+    return {DARK_LEVELS: {"least": list(told[0]), "most": list(told[1])}}
+
+
 def _data(records: RecordSet, split: _Split, how: FitOptions, replicas: int) -> Data:
     from geodeforest.nn.fit import Data
     from geodeforest.nn.pipeline import Feed, training_batches, validation_batches
@@ -302,7 +315,7 @@ def _spec(records: RecordSet, split: _Split, options: TrainOptions, directory: P
         name=options.name or directory.absolute().name,
         version="1",
         bands=form.bands,
-        scale={form.dtype: facts.scale},
+        scale=facts.scales(form.dtype),
         gsd_m=facts.gsd_m,
         chip=side,
         halo=min(options.halo, side // 4),
@@ -319,6 +332,7 @@ def _spec(records: RecordSet, split: _Split, options: TrainOptions, directory: P
             "loss": options.loss,
             "learning_rate": options.learning_rate,
             "seed": options.seed,
+            **_dark_levels(records.index),
         },
     )
     _refuse_unreadable(spec, directory)

@@ -77,7 +77,10 @@ def test_the_numbers_are_told_by_band_beside_those_of_the_training(scene):
     assert red["model"] == pytest.approx([600 / 3558, 2000 / 3558], rel=1e-5)
     least, most = red["trained_dark"]
     assert 0 < least < most < 1
-    assert "red: 96 % in 600..2000, to the model 0.1686..0.5621" in run(scene).stdout
+    assert (
+        "red: 96 % in 600..2000, for the model 0.1686..0.5621 (training scenes begin at "
+        in run(scene).stdout
+    )
     assert planned(scene, "--scale", "0,4000")["numbers"][0]["model"] == [0.15, 0.5]
 
 

@@ -591,6 +591,8 @@ def test_an_array_may_bring_its_own_mask():
         (np.zeros((1, 4, 5), complex), {}, "complex"),
         (np.zeros((1, 4, 5)), {"valid": np.ones((5, 4), bool)}, "valid"),
         (np.zeros((1, 4, 5)), {"crs": "EPSG:0"}, "crs"),
+        (np.zeros((3, 4, 5)), {"scales": [1e-4]}, "scales: there are 1; give 3"),
+        (np.zeros((1, 4, 5)), {"offsets": [0, 0]}, "offsets: there are 2; give 1"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(array, options, what):
@@ -606,8 +608,8 @@ def test_an_array_needs_a_place_on_earth():
 class DataArray:
     """What ``open_scene`` uses of an xarray DataArray with rioxarray."""
 
-    def __init__(self, data, dims, cached=PLACE):
-        self.data, self.dims = data, dims
+    def __init__(self, data, dims, cached=PLACE, attrs=None):
+        self.data, self.dims, self.attrs = data, dims, attrs or {}
         self.rio = SimpleNamespace(
             transform=lambda recalc=False: PLACE if recalc else cached,
             crs=EARTH,
@@ -636,6 +638,28 @@ def test_a_data_array_lies_where_its_coordinates_say():
     stale = rasterio.Affine(1, 0, 0, 0, -1, 0)
     with open_scene(DataArray(planes(1), "byx", cached=stale)) as scene:
         assert scene.profile.transform == PLACE
+
+
+@pytest.mark.parametrize(
+    ("attrs", "gains", "offsets"),
+    [
+        ({}, [1, 1], [0, 0]),
+        ({"scale_factor": 1e-4, "add_offset": -0.1}, [1e-4, 1e-4], [-0.1, -0.1]),
+        ({"scales": (1e-4, 2e-4)}, [1e-4, 2e-4], [0, 0]),
+    ],
+)
+def test_a_data_array_brings_its_scale_along(attrs, gains, offsets):
+    with open_scene(DataArray(planes(2), "byx", attrs=attrs)) as scene:
+        assert [band.gain for band in scene.bands] == gains
+        assert [band.offset for band in scene.bands] == offsets
+
+
+def test_a_file_brings_the_scale_of_each_band_along(make_scene):
+    path = make_scene(planes(3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-4, 2e-4, 1), (0, -0.1, 5)
+    with open_scene(path, bands=(2, 3)) as scene:
+        assert [(band.gain, band.offset) for band in scene.bands] == [(2e-4, -0.1), (1, 5)]
 
 
 @pytest.mark.parametrize("source", [None, 3, np.zeros((1, 2, 2))])

@@ -411,6 +411,20 @@ def test_several_sets_are_one(tmp_path):
     assert len(list(dataset(both))) == 2
 
 
+def test_several_sets_are_as_dark_as_the_darkest_and_the_brightest(tmp_path):
+    def set_of(name, dark):
+        facts = replace(FACTS, dark_levels=dark)
+        with ShardWriter(tmp_path / name, FORM, shards=1) as writer:
+            writer.add(make_record())
+            writer.commit(facts)
+        return tmp_path / name
+
+    one = set_of("one", ((0.1, 0.2), (0.3, 0.4)))
+    other = set_of("other", ((0.2, 0.1), (0.25, 0.5)))
+    assert open_records([one, other]).index.facts.dark_levels == ((0.1, 0.1), (0.3, 0.5))
+    assert open_records([one, set_of("untold", None)]).index.facts.dark_levels is None
+
+
 def test_sets_of_different_format_are_not_one(tmp_path):
     form = replace(FORM, dtype="uint16")
     one, other = a_set(tmp_path), write(tmp_path / "other", [make_record(form=form)], form)

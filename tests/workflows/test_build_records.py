@@ -162,6 +162,38 @@ def test_the_index_tells_what_the_scenes_were(tmp_path):
     assert check_records(tmp_path / "set").index == index
 
 
+def tag(pair, gain, offset=0.0):
+    with rasterio.open(pair[0], "r+") as scene:
+        scene.scales, scene.offsets = (gain,) * 3, (offset,) * 3
+    return pair
+
+
+def test_scale_tags_make_reflectance_of_the_numbers(tmp_path):
+    pair = tag(make_pair(tmp_path, dtype="int32"), 1e-4, -0.1)
+    index, _ = build([pair], tmp_path)
+    assert index.facts.scale == BandScale(1000, 11_000)
+    assert index.facts.reflectance
+    assert index.facts.scales("int32")["uint16"] == BandScale(0, 10_000)
+    again, _ = build([pair], tmp_path, scale=BandScale(0, 200), overwrite=True)
+    assert (again.facts.scale, again.facts.reflectance) == (BandScale(0, 200), False)
+
+
+def test_scenes_that_are_read_in_different_ways_make_no_set(tmp_path):
+    pairs = [make_pair(tmp_path, "one", dtype="uint16"), make_pair(tmp_path, "b", dtype="uint16")]
+    tag(pairs[1], 2e-4)
+    with pytest.raises(RecordError, match=r"is read by 0\.\.5000 .*one\.tif by 0\.\.10000"):
+        build(pairs, tmp_path)
+
+
+def test_the_index_tells_how_dark_the_scenes_are(tmp_path):
+    pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
+    index, _ = build(pairs, tmp_path)
+    darks = [np.percentile(values_of(s).reshape(3, -1) / 255, 2, axis=1) for s, _ in pairs]
+    least, most = index.facts.dark_levels
+    np.testing.assert_allclose(least, np.min(darks, axis=0), atol=1e-4)
+    np.testing.assert_allclose(most, np.max(darks, axis=0), atol=1e-4)
+
+
 def test_groups_may_join_scenes(tmp_path):
     pairs = [make_pair(tmp_path, name) for name in ("one", "other")]
     index, _ = build(pairs, tmp_path, groups=("north", "north"))

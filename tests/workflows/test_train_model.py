@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import geodeforest as gd
+from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import Architecture
 from geodeforest.errors import (
     GeodeforestWarning,
@@ -20,6 +21,7 @@ from geodeforest.errors import (
     RecordError,
     TrainingError,
 )
+from geodeforest.runtime.model_dir import read_spec
 from geodeforest.testing import make_scene
 from geodeforest.workflows import extras, train_model
 from geodeforest.workflows.build_records import build_records
@@ -132,6 +134,16 @@ def test_the_spec_says_what_the_model_was_trained_on(trained):
     assert [c.name for c in spec.classes] == ["forest", "deforestation"]
     assert spec.training["validation_groups"] == ["one"]
     assert (spec.training["records"], spec.training["steps"]) == (3, 80)
+
+
+def test_a_model_of_ten_scenes_tells_how_dark_they_were(tmp_path, trained):
+    assert DARK_LEVELS not in read_spec(trained.directory).training
+    records = records_of(tmp_path, *"abcdefghij")
+    report = train(records, tmp_path / "model", replace(TINY, steps=1, validate_every=1))
+    spec = read_spec(report.directory)
+    least, most = (np.array(spec.training[DARK_LEVELS][name]) for name in ("least", "most"))
+    assert (least <= most).all()
+    np.testing.assert_allclose(least, 30 / 255, atol=2 / 255)
 
 
 def test_metrics_are_those_of_the_pixels_held_back(trained):
