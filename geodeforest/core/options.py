@@ -136,6 +136,9 @@ PROGRAM_BYTES = 280 * 2**20
 CACHE_BYTES = 64 * 2**20
 """The least that GDAL's block cache gets."""
 
+_MODEL_COPIES = 3
+"""The file's bytes, ONNX Runtime's reading of them, and the weights: held at once as it loads."""
+
 _AHEAD = 4
 """Chips that each thread may be ahead: enough to be busy while a chip row is written."""
 
@@ -193,6 +196,7 @@ class ScanPlan:
     work_bytes: int
     network_bytes: int
     reach: int = 0
+    model_bytes: int = 0
 
     @property
     def rows_below(self) -> int:
@@ -205,7 +209,7 @@ class ScanPlan:
 
         Four strips of stored rows (two are joined while two are used), GDAL's block cache, what
         resampling holds, the stitcher, the settled rows, the outputs' rows, a network run per
-        thread, the scores that wait, and the program itself.
+        thread, the scores that wait, the model, and the program itself.
         """
         chip, width = self.grid.chip, self.grid.width
         stitcher = (self.planes + 1) * chip * width * 4
@@ -214,7 +218,7 @@ class ScanPlan:
         threads = self.threads * self._thread_bytes
         read = 4 * self.strip_bytes + self.cached_bytes + self.work_bytes
         held = read + stitcher + settled + outputs
-        return held + threads + PROGRAM_BYTES
+        return held + threads + self.model_bytes + PROGRAM_BYTES
 
     @property
     def chips_ahead(self) -> int:
@@ -269,4 +273,5 @@ def plan_scan(
         work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
         reach=reach,
+        model_bytes=_MODEL_COPIES * max((f.bytes for f in spec.files.values()), default=0),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from geodeforest.core.options import CACHE_BYTES, ScanOptions, Stored, plan_scan
+from geodeforest.core.spec import ModelFile
 from geodeforest.errors import OptionError
 from geodeforest.testing import small_spec
 
@@ -78,3 +79,10 @@ def test_a_small_scene_gets_a_small_chip():
 
 def test_an_overlap_follows_a_smaller_chip():
     assert plan(chip=16).grid.overlap == 8
+
+
+def test_a_large_model_is_part_of_the_plan():
+    stored = Stored(300, 300, 3, 1)
+    large = replace(small_spec(), files={"model.onnx": ModelFile("0" * 64, 10**8)})
+    with_it, without = (plan_scan(s, ScanOptions(), stored, 1) for s in (large, small_spec()))
+    assert with_it.bytes - without.bytes == 3 * 10**8
