@@ -59,7 +59,7 @@ def command(
     settings = scan_options(chosen)
     pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     targets = _targets(scenes, pattern)
-    check_outputs(scenes, targets)
+    check_outputs(scenes, targets, settings.files)
     with quiet_libraries():
         predictor = load_model(model, engine)
         check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)

@@ -118,6 +118,11 @@ class ScanOptions:
         return VectorOptions(self.min_area, self.simplify, self.smooth, self.merge_small)
 
     @property
+    def files(self) -> tuple[PathLike, ...]:
+        """The files beside the scene, which no output may replace."""
+        return tuple(path for path in (self.baseline, self.mask, self.aoi) if path is not None)
+
+    @property
     def rules(self) -> OpenRules:
         """What may be opened."""
         return OpenRules(max_pixels=self.max_pixels)

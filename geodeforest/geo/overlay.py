@@ -37,12 +37,14 @@ _READ_PX = 2**22  # of the overlay read at a time
 class Yes:
     """Which numbers of a raster mean yes: any of the ``values``, any of the ``bits`` set.
 
-    ``values`` None is every number but 0. ``name`` is what such rasters are called.
+    ``values`` None is every number but 0. One of the ``bands`` suffices. ``name`` is what such
+    rasters are called.
     """
 
     values: tuple[int, ...] | None = None
     bits: tuple[int, ...] = ()
     name: str | None = None
+    bands: tuple[int, ...] = (1,)
 
     def __call__(self, stored: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the numbers mean yes."""
@@ -178,19 +180,20 @@ class RasterOverlay:
         """The answers of a window of the raster itself."""
         place = to_rasterio(window)
         try:
-            stored = self._dataset.read(1, window=place)
-            known = self._dataset.read_masks(1, window=place) != 0
+            stored = self._dataset.read(list(self._yes.bands), window=place)
+            known = self._dataset.read_masks(self._yes.bands[0], window=place) != 0
         except GDAL_ERRORS as error:
             why = (
                 f"a block in rows {window.row}..{window.row + window.height - 1}, columns "
                 f"{window.col}..{window.col + window.width - 1} cannot be read ({cause(error)})"
             )
             raise SceneUnreadable(self._path, why, "download or copy the file again") from error
+        yes = self._yes(stored).any(axis=0)
         if self._yes.values is None:
-            known &= stored == stored  # NaN
+            known &= (stored == stored).all(axis=0)  # NaN
         else:
-            known |= self._yes(stored)  # a kind that is known says what its nodata means
-        return np.where(known, self._yes(stored), np.uint8(UNKNOWN)).astype(np.uint8)
+            known |= yes  # a kind that is known says what its nodata means
+        return np.where(known, yes, np.uint8(UNKNOWN)).astype(np.uint8)
 
     def _placed(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self._places is not None:

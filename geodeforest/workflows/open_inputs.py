@@ -22,8 +22,7 @@ class Inputs:
     """An open scene as it will be scanned.
 
     ``file`` is the scene as it was given, which may lie on another grid. ``notes`` tell what
-    was done to it, each in one line. ``baseline`` tells where
-    forest was.
+    was done to it, each in one line. ``baseline`` tells where forest was.
     """
 
     scene: Scene

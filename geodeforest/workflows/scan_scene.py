@@ -169,7 +169,7 @@ def scan_to(
         targets.check_crs(inputs.file)
         reading = reading_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
-        outputs = stack.enter_context(targets.reserve(inputs.file.files))
+        outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, reading)
         for note in inputs.notes:

@@ -121,18 +121,22 @@ def chosen_targets(
     )
 
 
-def check_outputs(scenes: Sequence[PathLike], targets: Sequence[Targets]) -> None:
+def check_outputs(
+    scenes: Sequence[PathLike], targets: Sequence[Targets], beside: Sequence[PathLike] = ()
+) -> None:
     """Refuse, before any work, outputs of several scans that cannot all be written.
 
+    ``beside`` are files that are read with all of them.
+
     Raises:
-        OptionError: two outputs are one file, or an output is one of the scenes.
+        OptionError: two outputs are one file, or an output is one of the inputs.
         OutputError: an output exists and may not be replaced, or has no place.
     """
     inputs = [name for scene in scenes for name in split_names(os.fspath(scene))]
     paths = [path for some in targets for path in some.paths()]
     styles = [path for some in targets for path in some.styles()]
     overwrite = all(some.overwrite for some in targets)
-    OutputSet(paths, overwrite=overwrite, inputs=inputs, replaceable=styles)
+    OutputSet(paths, overwrite=overwrite, inputs=[*inputs, *beside], replaceable=styles)
 
 
 def _path(name: str, asked: object) -> Path:

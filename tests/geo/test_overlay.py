@@ -119,6 +119,13 @@ def test_numbers_and_bits_that_mean_yes_count_where_they_are_nodata_too(tmp_path
     assert np.array_equal(found, np.isin(values, [0, 5, 8, 9]))
 
 
+def test_one_of_several_bands_suffices(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2, (3, 60, 80), np.uint8)
+    path = raster(tmp_path / "m.tif", values, 500_000, 9_300_000, 10)
+    found = answers(path, kind=lambda *_: Yes((1,), name="x", bands=(1, 3)))
+    assert np.array_equal(found, values[0] | values[2])
+
+
 def test_a_raster_without_a_place_must_have_the_scenes_size(tmp_path):
     values = np.random.default_rng(0).integers(0, 2, (60, 80), np.uint8)
     options = {"crs": None, "transform": Affine.identity()}
