@@ -53,6 +53,9 @@ def decide(
     has the best of the other classes. Where ``valid`` is False both are 255. ``planes``
     holds the scores of ``stitched_planes``, shape (planes, rows, cols).
     """
+    if not valid.any():  # most of a sparse scene
+        nothing = np.full(valid.shape, NOT_ASSESSED, np.uint8)
+        return nothing, nothing.copy()
     order = stitched_planes(spec)
     ids = [c.id for c in spec.classes]
     stored = quantise(planes[0])

@@ -125,7 +125,7 @@ class PixelAreas:
         found: dict[int, tuple[int, float]] = {}
         for middle, rows in self._blocks(first_row, classes):
             areas = self.by_column(middle)
-            for class_id in np.flatnonzero(np.bincount(rows.ravel())).tolist():
+            for class_id in _present(rows):
                 by_col = (rows == class_id).view(np.uint8).sum(axis=0, dtype=np.uint8)
                 pixels, hectares = found.get(class_id, (0, 0.0))
                 pixels += int(by_col.sum(dtype=np.int64))
@@ -151,6 +151,14 @@ class PixelAreas:
             end = min(stop, bottom, row + self._block_rows)
             yield (top + bottom - 1) / 2, classes[row - first_row : end - first_row]
             row = end
+
+
+def _present(rows: NDArray[np.uint8]) -> list[int]:
+    # One class fills most blocks of rows, and to see that is quicker than to count.
+    if (rows == rows[0, 0]).all():
+        return [int(rows[0, 0])]
+    ids: list[int] = np.flatnonzero(np.bincount(rows.ravel())).tolist()
+    return ids
 
 
 def _step(length: int, error: Callable[[Floats], float]) -> int:

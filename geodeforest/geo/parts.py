@@ -21,6 +21,7 @@ from rasterio.windows import Window as RasterioWindow
 from geodeforest.core.grid import Window
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import Band
+from geodeforest.geo.gaps import Gaps
 from geodeforest.geo.georeference import LocatedBy
 from geodeforest.geo.mask_kinds import MaskKind, array_kinds, dataset_kinds
 from geodeforest.geo.opening import GDAL_ERRORS, cause
@@ -116,6 +117,7 @@ class DatasetPart:
         self.located_by: LocatedBy = _located_by(dataset)
         self.masks = dataset_kinds(dataset, self.bands)
         self._dataset = dataset
+        self._gaps = Gaps(dataset)
         self._masks = _mask_bands(dataset)
         self._alpha = next((b.index for b in self.bands if b.colour == "alpha"), None)
 
@@ -131,6 +133,8 @@ class DatasetPart:
         """
         place, indexes = to_rasterio(window), [band.index for band in bands]
         try:
+            if all(b.nodata is not None and self._gaps.hold(window, b.index) for b in bands):
+                return _unwritten(bands, window, self.dtype(indexes[0]))
             values = self._dataset.read(indexes, window=place)
             valid = real_values(values, bands)
             for index in sorted({self._masks[i] for i in indexes if i in self._masks}):
@@ -215,6 +219,14 @@ def storable(nodata: float | None, dtype: str) -> float | None:
     with np.errstate(over="ignore"):
         stored = float(kind.type(nodata))
     return stored if np.isfinite(stored) == np.isfinite(nodata) else None
+
+
+def _unwritten(bands: Sequence[Band], window: Window, dtype: str) -> Stored:
+    shape = (window.height, window.width)
+    values = np.empty((len(bands), *shape), dtype)
+    for plane, band in zip(values, bands, strict=True):
+        plane[...] = band.nodata
+    return values, np.zeros(shape, bool)
 
 
 def _dataset_bands(dataset: Any) -> tuple[Band, ...]:

@@ -1,0 +1,38 @@
+"""Which blocks of a sparse GeoTIFF were never written.
+
+Asked of GDAL's index of blocks, a microsecond each; reading such a block takes a thousand
+times as long. Nothing of what the pixels in it stand for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geodeforest.core.grid import Window
+
+
+class Gaps:
+    """The blocks of a dataset that hold nothing. One thread at a time may ask."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._rows, self._cols = dataset.block_shapes[0]
+        # GDAL reads a whole image in one strip row by row, and then knows no block but the first.
+        self._known = dataset.driver == "GTiff" and self._rows > 1
+
+    def hold(self, window: Window, index: int) -> bool:
+        """Whether no block of a band has anything of a window that lies inside."""
+        if not self._known:
+            return False
+        down = range(window.row // self._rows, _last(window.rows, self._rows) + 1)
+        across = range(window.col // self._cols, _last(window.cols, self._cols) + 1)
+        return not any(self._written(index, row, col) for row in down for col in across)
+
+    def _written(self, index: int, row: int, col: int) -> bool:
+        name = f"BLOCK_OFFSET_{col}_{row}"
+        return self._dataset.get_tag_item(name, "TIFF", bidx=index) is not None
+
+
+def _last(pixels: slice, side: int) -> int:
+    """The block with the last of the pixels."""
+    return int((pixels.stop - 1) // side)
