@@ -44,10 +44,9 @@ if TYPE_CHECKING:
 @click.option(
     "--min-object",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
     metavar="PX",
-    help="Pass over objects of fewer pixels, true ones and found ones.",
+    help="Pass over objects of fewer pixels, true ones and found ones. "
+    "[default: half a hectare of the model's pixels]",
 )
 @click.option(
     "--draws",

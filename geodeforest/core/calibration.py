@@ -180,17 +180,24 @@ class Calibration:
 def calibrate(histogram: ScoreHistogram, rule: ConfidenceRule, threshold: float) -> Calibration:
     """Fit the temperature to out-of-fold scores, and say what it does to them.
 
+    It is 1 where the fitted one would make the calibration error larger: the likelihood is
+    swayed most by the pixels that are surest and wrong, such as a scene unlike the others.
+
     Raises:
         OptionError: nothing was counted.
     """
     if not histogram.pixels:
         raise OptionError("no labelled pixel was scored, so nothing can be calibrated")
-    temperature = fit_temperature(histogram)
+
+    def error(temperature: float) -> float:
+        return reliability(bin_scores(temperature), histogram.counts).error
+
+    temperature = min(1.0, fit_temperature(histogram), key=error)
     after = bin_scores(temperature)
     return Calibration(
         temperature=temperature,
-        ece_before=reliability(bin_scores(), histogram.counts).error,
-        ece_after=reliability(after, histogram.counts).error,
+        ece_before=error(1.0),
+        ece_after=error(temperature),
         pixels=histogram.pixels,
         confidence=confidence_precision(after, histogram.counts, rule, threshold),
     )

@@ -6,6 +6,7 @@ bootstrap draws groups, not pixels, since pixels of one scene are not independen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,6 +26,9 @@ from geodeforest.errors import OptionError
 Figures: TypeAlias = dict[tuple[str, ...], float]
 """Shares by name, such as ("classes", "forest", "iou"); NaN where there is nothing to share."""
 
+MIN_AREA_M2 = 5000
+"""The area of polygons that a scan drops unless told otherwise."""
+
 PERCENTILES = (2.5, 97.5)
 _OWN = ("confusion", "scores", "boundary", "objects", "confidence", "unseen")
 
@@ -34,22 +38,29 @@ class Measure:
     """How a model is judged.
 
     A boundary pixel may lie ``tolerance`` pixels off. Objects of less than ``min_object``
-    pixels are passed over, true ones and found ones. ``threshold`` None is the model's.
+    pixels are passed over, true ones and found ones; None is half a hectare of the model's
+    pixels, which is what a scan passes over. ``threshold`` None is the model's.
     Logits are divided by ``temperature``, as if the model had been calibrated by it.
     """
 
     tolerance: int = 2
-    min_object: int = 1
+    min_object: int | None = None
     threshold: float | None = None
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance <= 100:
             raise OptionError(f"tolerance {self.tolerance} px must be in 0..100")
-        if self.min_object < 1:
+        if self.min_object is not None and self.min_object < 1:
             raise OptionError(f"min_object {self.min_object} px must be at least 1")
         if self.threshold is not None:
             threshold_step(self.threshold)
+
+    def least_object(self, spec: ModelSpec) -> int:
+        """The pixels of the smallest object that counts."""
+        if self.min_object is not None:
+            return self.min_object
+        return 1 if spec.gsd_m is None else max(1, math.ceil(MIN_AREA_M2 / spec.gsd_m**2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,9 @@ class Scorer:
 
     def finish(self) -> Tally:
         """All counts, after the last row."""
-        objects = self._objects.finish(self._spec.confidence, self._measure.min_object)
+        objects = self._objects.finish(
+            self._spec.confidence, self._measure.least_object(self._spec)
+        )
         return Tally(
             self._confusion.counts,
             self._histogram.counts,

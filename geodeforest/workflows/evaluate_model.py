@@ -52,7 +52,7 @@ class EvaluateOptions:
 
     threshold: float | None = None
     tolerance: int = 2
-    min_object: int = 1
+    min_object: int | None = None
     draws: int = 1000
     seed: int = 0
     class_map: Mapping[int | str, int] | None = None
@@ -95,7 +95,7 @@ class EvaluateChoices(TypedDict, total=False):
 
     threshold: float | None
     tolerance: int
-    min_object: int
+    min_object: int | None
     draws: int
     seed: int
     class_map: Mapping[int | str, int] | None
@@ -187,7 +187,7 @@ def evaluate(
         else:
             groups = score_records(model, _listed(data), measure=options.measure)
         where = pairs[0][1] if pairs else _listed(data)[0]
-        settings = _settings(options)
+        settings = _settings(options, model.spec)
         found = Evaluation(
             model.spec, counted(groups, where), settings, options.draws, options.seed
         )
@@ -322,11 +322,13 @@ def _rows(found: ClassMap, labels: Any, spec: ModelSpec) -> Iterator[Any]:
         top += len(ids)
 
 
-def _settings(options: EvaluateOptions) -> dict[str, Any]:
+def _settings(options: EvaluateOptions, spec: ModelSpec) -> dict[str, Any]:
     """The choices that decide the figures, without the machine's."""
     chosen = asdict(options)
     hidden = ("draws", "seed", "threads", "memory")
     facts = {name: value for name, value in chosen.items() if name not in hidden}
+    facts["threshold"] = options.threshold or spec.threshold
+    facts["min_object"] = options.measure.least_object(spec)
     if options.class_map is not None:
         facts["class_map"] = {str(value): number for value, number in options.class_map.items()}
     return facts

@@ -73,8 +73,10 @@ def train_folds(records: Paths, directory: Path, options: TrainOptions, run: Run
     before = _scored(records, folds, Measure())
     histogram = sum((t.histogram for t in before.values()), start=ScoreHistogram.empty())
     found = calibrate(histogram, spec.confidence, spec.threshold)
-    measure = Measure(temperature=found.temperature)
-    judged = Evaluation(spec, _scored(records, folds, measure), seed=options.seed)
+    after = before
+    if found.temperature != 1:
+        after = _scored(records, folds, Measure(temperature=found.temperature))
+    judged = Evaluation(spec, after, seed=options.seed)
     facts = _facts(folds, judged, found, options)
     _write(directory / FOLDS_FILE, facts)
 

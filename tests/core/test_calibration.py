@@ -128,6 +128,17 @@ def test_calibration_brings_the_error_down():
     assert found.to_dict()["temperature"] == round(found.temperature, 4)
 
 
+def test_a_temperature_that_does_harm_is_not_applied():
+    # Calibrated scores, and one scene in a hundred where the network is sure and wrong.
+    truth, scores = drawn(1.0)
+    wrong = np.full(2000, 1 - 1e-5)
+    histogram = ScoreHistogram.of(truth, scores) + ScoreHistogram.of(np.zeros(2000, bool), wrong)
+    assert fit_temperature(histogram) > 1.1
+    found = calibrate(histogram, RULE, 0.5)
+    assert found.temperature == 1
+    assert found.ece_after == found.ece_before
+
+
 def test_nothing_counted_cannot_be_calibrated():
     with pytest.raises(OptionError, match="nothing can be calibrated"):
         calibrate(ScoreHistogram.empty(), RULE, 0.5)

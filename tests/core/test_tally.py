@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ NAMES = [c.name for c in SPEC.classes]
 def tally_of(truth, found, scores=None, measure=None):
     truth, found = np.asarray(truth, np.uint8), np.asarray(found, np.uint8)
     stored = np.where(found == 1, 240, 10).astype(np.uint8) if scores is None else scores
-    scorer = Scorer(SPEC, truth.shape[1], measure or Measure())
+    scorer = Scorer(SPEC, truth.shape[1], measure or Measure(min_object=1))
     scorer.feed(truth, found, stored)
     return scorer.finish()
 
@@ -61,7 +63,7 @@ def test_the_confidence_of_found_objects():
 def test_counts_do_not_depend_on_how_rows_are_fed(maps):
     truth, found = maps
     stored = np.where(found == 1, 200, 20).astype(np.uint8)
-    scorer = Scorer(SPEC, 5, Measure())
+    scorer = Scorer(SPEC, 5, Measure(min_object=1))
     for row in range(6):
         scorer.feed(*(part[row : row + 1] for part in (truth, found, stored)))
     parts, whole = scorer.finish(), tally_of(truth, found, stored)
@@ -114,3 +116,10 @@ def test_tallies_are_taken_as_many_times_as_their_weights_say():
     (both,) = Tally.weighted([one, other], np.array([[3, 1]]))
     assert (both.confusion == (one + one + one + other).confusion).all()
     assert (both.scores == (one + one + one + other).scores).all()
+
+
+@pytest.mark.parametrize(("gsd_m", "least"), [(10.0, 50), (30.0, 6), (100.0, 1), (None, 1)])
+def test_objects_count_from_half_a_hectare_unless_told_otherwise(gsd_m, least):
+    spec = replace(SPEC, gsd_m=gsd_m)
+    assert Measure().least_object(spec) == least
+    assert Measure(min_object=7).least_object(spec) == 7

@@ -144,25 +144,22 @@ def test_the_error_out_of_fold_is_told_before_and_after(trained, facts, records)
 
 
 def weights_of(directory):
+    """The files of a model but its card."""
     return {path.name: path.read_bytes() for path in directory.glob("model.*")}
-
-
-def test_the_same_seed_and_data_give_the_same_weights(trained, records, tmp_path):
-    again = train(records, tmp_path / "clearings", TINY)
-    for part in ("", "fold-0", "fold-1"):
-        assert weights_of(again.directory / part) == weights_of(trained.directory / part)
 
 
 class Killed(Exception):
     """What a test raises in the place of a power cut."""
 
 
-def test_a_finished_fold_is_not_trained_again(trained, records, tmp_path):
-    output = tmp_path / "clearings"
-    steps = []
+@pytest.fixture(scope="module")
+def resumed(records, tmp_path_factory):
+    """A cross-validation that was broken off in its second fold: where it is, and the steps
+    that were done after.
+    """
+    output = tmp_path_factory.mktemp("resumed") / "clearings"
 
     def kill(done, *_):
-        steps.append(done)
         if done == 50:
             raise Killed
 
@@ -170,11 +167,23 @@ def test_a_finished_fold_is_not_trained_again(trained, records, tmp_path):
         train(records, output, TINY, on_step=kill)
     with pytest.raises(OutputUnwritable, match="unfinished training; pass --resume"):
         train(records, output, TINY)
-    del steps[:]
+    steps = []
     train(records, output, TINY, resume=True, on_step=lambda done, *_: steps.append(done))
-    assert steps == list(range(46, 91))
-    assert (output / "folds.json").read_bytes() == (trained.directory / "folds.json").read_bytes()
-    assert weights_of(output) == weights_of(trained.directory)
+    return output, steps
+
+
+def test_a_finished_fold_is_not_trained_again(resumed):
+    assert resumed[1] == list(range(46, 91))
+
+
+@pytest.mark.parametrize("part", ["fold-0", "fold-1", "."])
+def test_the_same_seed_and_data_give_the_same_weights_resumed_or_not(trained, resumed, part):
+    assert weights_of(resumed[0] / part) == weights_of(trained.directory / part)
+
+
+def test_a_resumed_cross_validation_says_the_same(trained, resumed):
+    texts = [(where / "folds.json").read_text() for where in (resumed[0], trained.directory)]
+    assert texts[0] == texts[1]
 
 
 def test_other_options_do_not_go_on_with_it(trained, records):
