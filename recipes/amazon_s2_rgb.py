@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -28,6 +29,9 @@ from geodeforest.workflows.build_records import BuildOptions, build_records
 from geodeforest.workflows.model_card import model_card
 from geodeforest.workflows.train_model import TrainReport, train
 from geodeforest.workflows.train_options import TrainOptions
+
+if TYPE_CHECKING:
+    from geodeforest.nn.index import RecordIndex
 
 FOLDS = 5
 COUNT = 1 / 255
@@ -52,6 +56,8 @@ dark forest would have looked there. Over clear ground, as in surface reflectanc
 counts (a reflectance of 0.025) remain.
 """
 
+OWN_LEVEL = OwnLevel(0.3, (DARK,), bare=1, bare_share=0.5, bare_lighter=8 * COUNT)
+
 OPTIONS = TrainOptions(
     architecture="light",
     loss="cross-entropy",
@@ -71,7 +77,7 @@ OPTIONS = TrainOptions(
         exposure=0.25,
         contrast=0.2,
         level_error=2 * COUNT,
-        own_level=OwnLevel(0.3, (DARK,), bare=1, bare_share=0.5, bare_lighter=8 * COUNT),
+        own_level=OWN_LEVEL,
         recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
     ),
 )
@@ -89,6 +95,12 @@ def recipe() -> None:
 @click.argument("work", type=click.Path(path_type=Path))
 def records(data: Path, work: Path) -> None:
     """Build the training records of the 30 labelled scenes."""
+    index = build(data, work, DARK)
+    click.echo(f"{index.records} records of {len(index.tally.groups)} scenes")
+
+
+def build(data: Path, work: Path, dark: SceneInput) -> RecordIndex:
+    """Records of the labelled scenes, with the scene input ``dark``."""
     scenes = sorted((data / "labelled" / "images").glob("*.tiff"))
     masks = [data / "labelled" / "masks" / f"{scene.stem}.png" for scene in scenes]
     options = BuildOptions(
@@ -97,11 +109,10 @@ def records(data: Path, work: Path) -> None:
         crop=True,
         shards=2,
         band_names=("red", "green", "blue"),
-        scene_input=(DARK,),
+        scene_input=(dark,),
     )
     work.mkdir(parents=True, exist_ok=True)
-    index = build_records(list(zip(scenes, masks, strict=True)), work / "records", options)
-    click.echo(f"{index.records} records of {len(index.tally.groups)} scenes")
+    return build_records(list(zip(scenes, masks, strict=True)), work / "records", options)
 
 
 def held_out(work: Path, fold: int) -> list[str]:
@@ -118,7 +129,7 @@ def held_out(work: Path, fold: int) -> list[str]:
 def fold(work: Path, fold: int, threads: int | None) -> None:
     """Train with one fold of scenes held out, and count its pixels."""
     options = replace(OPTIONS, val_group=held_out(work, fold), seed=fold)
-    report = _train(work, f"fold-{fold}", options, threads)
+    report = train_on(work, f"fold-{fold}", options, threads)
     counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
     (work / f"fold-{fold}.json").write_text(json.dumps(counts, indent=2))
     click.echo(json.dumps(report.to_dict(), indent=2))
@@ -129,7 +140,8 @@ def fold(work: Path, fold: int, threads: int | None) -> None:
 @click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
 def final(work: Path, threads: int | None) -> None:
     """Train on all scenes: the weights that ship."""
-    click.echo(json.dumps(_train(work, "final", replace(OPTIONS, seed=FOLDS), threads).to_dict()))
+    report = train_on(work, "final", replace(OPTIONS, seed=FOLDS), threads)
+    click.echo(json.dumps(report.to_dict()))
 
 
 @recipe.command()
@@ -162,7 +174,8 @@ def publish(work: Path, model: Path) -> None:
     click.echo(json.dumps(spec.metrics, indent=2))
 
 
-def _train(work: Path, name: str, options: TrainOptions, threads: int | None) -> TrainReport:
+def train_on(work: Path, name: str, options: TrainOptions, threads: int | None) -> TrainReport:
+    """Train on the records of ``work``, going on where a former run was interrupted."""
     import tensorflow as tf
 
     if threads is not None:

@@ -1,0 +1,104 @@
+"""What each lever of the built-in model's recipe gives: the recipe with one thing changed.
+
+    python recipes/ablation.py DATA WORK VARIANT...    # names, or `all`
+    python recipes/ablation.py --table DATA WORK
+
+Every variant trains ``STEPS`` steps with fold 3 held out, which has the scene without any
+forest, and with the same seed. DATA and WORK are those of ``amazon_s2_rgb.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import amazon_s2_rgb as recipe
+import click
+import numpy as np
+
+from geodeforest.core.metrics import Confusion
+from geodeforest.nn.augment import Augmentation
+from geodeforest.workflows.train_options import TrainOptions
+
+STEPS, FOLD, BARE = 500, 3, "Amazon_970.tiff_1"
+NO_CEILING = "no ceiling of the red level"
+
+Change = Callable[[TrainOptions], TrainOptions]
+
+
+def _augmented(**changes: object) -> Change:
+    def change(options: TrainOptions) -> TrainOptions:
+        how = options.augmentation or Augmentation()
+        return replace(options, augmentation=replace(how, **changes))  # type: ignore[arg-type]
+
+    return change
+
+
+VARIANTS: Mapping[str, Change] = {
+    "recipe": lambda options: options,
+    NO_CEILING: lambda options: options,
+    "no recolouring of cleared land": _augmented(recolour=None),
+    "no haze": _augmented(haze=0.0, strong_haze=0.0),
+    "no strong haze": _augmented(strong_haze_share=0.0),
+    "no relief": _augmented(relief=0.0),
+    "no exposure, contrast, level error": _augmented(exposure=0.0, contrast=0.0, level_error=0.0),
+    "no chips with levels of their own": _augmented(own_level=None),
+    "hybrid loss of the seed": lambda options: replace(options, loss="hybrid"),
+    "wider, 32 to 192 filters": lambda options: replace(options, filters=(32, 64, 128, 192)),
+    "twice the steps": lambda options: replace(options, steps=2 * STEPS),
+}
+
+
+@click.command()
+@click.option("--table", is_flag=True, help="Print what is trained so far as a table.")
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.argument("work", type=click.Path(path_type=Path))
+@click.argument("variants", nargs=-1)
+def main(data: Path, work: Path, variants: tuple[str, ...], table: bool) -> None:
+    """Train variants of the recipe, one fold each."""
+    for name in VARIANTS if variants == ("all",) else variants:
+        if not _result(work, name).exists():
+            train_variant(data, work, name)
+    if table:
+        click.echo("| change | accuracy | without the bare scene | bare scene |\n|---|---|---|---|")
+        for name in VARIANTS:
+            if _result(work, name).exists():
+                click.echo(f"| {name} | {' | '.join(figures(_result(work, name)))} |")
+
+
+def train_variant(data: Path, work: Path, name: str) -> None:
+    """Train one variant and keep its confusion by scene."""
+    options, place, dark = replace(recipe.OPTIONS, steps=STEPS), work / _plain(name), recipe.DARK
+    if name == NO_CEILING:
+        dark = replace(dark, ceiling=None)
+        own = replace(recipe.OWN_LEVEL, inputs=(dark,))
+        options = _augmented(own_level=own)(options)
+    if not (place / "records").exists():
+        recipe.build(data, place, dark)
+    held = recipe.held_out(place, FOLD)
+    changed = VARIANTS[name](replace(options, val_group=held, seed=FOLD))
+    report = recipe.train_on(place, "model", changed, threads=1)
+    counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
+    _result(work, name).write_text(json.dumps(counts, indent=2))
+
+
+def figures(result: Path) -> list[str]:
+    """Accuracy of the fold, of the fold without the bare scene, and of that scene."""
+    counts = {g: np.array(c, np.int64) for g, c in json.loads(result.read_text()).items()}
+    others = [c for group, c in counts.items() if group != BARE]
+    pools = [sum(counts.values()), sum(others), counts[BARE]]
+    return [f"{Confusion(np.asarray(pool)).accuracy:.4f}" for pool in pools]
+
+
+def _result(work: Path, name: str) -> Path:
+    return work / f"{_plain(name)}.json"
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "-").replace(",", "")
+
+
+if __name__ == "__main__":
+    main()
