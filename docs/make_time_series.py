@@ -13,6 +13,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+import click
 import h5py
 import matplotlib as mpl
 import numpy as np
@@ -53,7 +54,7 @@ def main() -> None:
                 axes[1, column].set_axis_off()
                 share = report.classes[1].px / report.assessed_px
                 axes[1, column].set_title(f"{share:.1%} non-forest", fontsize=10)
-                print(f"{day}: {share:.2%} of {report.assessed_px} pixels are non-forest")
+                click.echo(f"{day}: {share:.2%} of {report.assessed_px} px are non-forest")
     figure.tight_layout()
     path = HERE / "pictures" / "romania-years.png"
     figure.savefig(path, metadata={"Software": None})

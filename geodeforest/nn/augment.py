@@ -44,6 +44,22 @@ class Recolour:
 
 
 @dataclass(frozen=True, slots=True)
+class Water:
+    """A share of the chips gets a river or a lake, which few labelled scenes have.
+
+    It is smooth, and its colour lies ``low``..``high`` by band above the scene's first level:
+    all bands alike, give or take. It counts as the class ``class_index``.
+    """
+
+    class_index: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    share: float = 0.15
+    texture: float = 0.002
+    cells: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class OwnLevel:
     """A share of the chips gets its own levels in place of the scene's.
 
@@ -83,6 +99,7 @@ class Augmentation:
     contrast: float = 0.0
     level_error: float = 0.0
     recolour: Recolour | None = None
+    water: Water | None = None
     own_level: OwnLevel | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +116,7 @@ TURNS = Augmentation()
 
 def augment(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
     """Change an example as ``seed`` (shape (2,), integers) decides. Shapes stay static."""
-    seeds = tf.unstack(tf.random.split(seed, 8), num=8)
+    seeds = tf.unstack(tf.random.split(seed, 9), num=9)
     if how.crop is not None:
         example = _crop(example, how.crop, seeds[0])
     if how.own_level is not None:
@@ -108,6 +125,8 @@ def augment(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
         example = _turn(example, seeds[1])
     if how.recolour is not None:
         example = _recolour(example, how.recolour, seeds[2])
+    if how.water is not None:
+        example = _water(example, how.water, seeds[8])
     if how.relief:
         example = _relief(example, how.relief, seeds[6])
     if how.contrast or how.exposure:
@@ -231,6 +250,33 @@ def _recolour(example: Example, how: Recolour, seed: tf.Tensor) -> Example:
     fits = tf.cast(example.labels, tf.int32)[..., tf.newaxis] == how.class_index
     changed = base + (example.image - base) * field
     return example._replace(image=tf.where(fits, changed, example.image))
+
+
+MOST_WATER = 0.6
+"""How far from its line water may reach, in standard deviations of the noise that shapes it."""
+
+
+def _water(example: Example, how: Water, seed: tf.Tensor) -> Example:
+    rows, cols, bands = example.image.shape
+    seeds = tf.unstack(tf.random.split(seed, 4), num=4)
+    at_random = tf.random.stateless_uniform((3,), seeds[0])
+
+    def watered() -> Example:
+        noise = tf.random.stateless_normal((how.cells, how.cells, 1), seeds[1])
+        heights = tf.image.resize(noise, (rows, cols), method="bicubic")
+        # A contour line of smooth noise winds like a river, and closes like a lake.
+        wet = tf.abs(heights - 2 * at_random[1] + 1) < MOST_WATER * at_random[2]
+        low, high = tf.constant(how.low, tf.float32), tf.constant(how.high, tf.float32)
+        own = tf.random.stateless_uniform((1 + bands,), seeds[2])
+        colour = _base(example, bands) + low + (0.7 * own[0] + 0.3 * own[1:]) * (high - low)
+        ripples = how.texture * tf.random.stateless_normal((rows, cols, bands), seeds[3])
+        index = tf.cast(how.class_index, example.labels.dtype)
+        return example._replace(
+            image=tf.where(wet, colour + ripples, example.image),
+            labels=tf.where(wet[..., 0], index, example.labels),
+        )
+
+    return _either(at_random[0] < how.share, watered, lambda: example)
 
 
 RELIEF_CELLS = (4, 12, 32)

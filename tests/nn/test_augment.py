@@ -6,7 +6,15 @@ import tensorflow as tf
 
 from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.errors import OptionError
-from geodeforest.nn.augment import NONE, Augmentation, Example, OwnLevel, Recolour, augment
+from geodeforest.nn.augment import (
+    NONE,
+    Augmentation,
+    Example,
+    OwnLevel,
+    Recolour,
+    Water,
+    augment,
+)
 
 DARK = SceneInput("dark", 2)
 SEEDS = [tf.constant([n, 7], tf.int64) for n in range(12)]
@@ -175,3 +183,40 @@ def test_a_chip_with_hardly_any_cleared_land_is_not_painted():
     chip = chip._replace(labels=tf.constant(labels))
     same = augment(chip, Augmentation(turn=False, own_level=OwnLevel(1, (DARK,), 1, 1)), SEEDS[0])
     assert np.array_equal(same.image, chip.image)
+
+
+def wooded(side=64):
+    """A chip of rough forest without any clearing, 0.1 above nothing."""
+    image = np.random.default_rng(3).uniform(0.1, 0.2, (side, side, 2)).astype(np.float32)
+    return Example(tf.constant(image), tf.zeros((side, side), tf.uint8), tf.constant([0.1, 0.1]))
+
+
+def test_water_is_smooth_and_of_its_class_and_the_rest_stays():
+    chip = wooded()
+    water = Water(1, low=(0.3, 0.5), high=(0.4, 0.6), share=1.0, texture=0.001)
+    for seed in SEEDS:
+        wet = augment(chip, Augmentation(turn=False, water=water), seed)
+        is_wet = wet.labels.numpy() == 1
+        assert np.array_equal(wet.image.numpy()[~is_wet], chip.image.numpy()[~is_wet])
+        if is_wet.any():
+            colour = wet.image.numpy()[is_wet]
+            assert colour.std(axis=0).max() < 0.01
+            above = colour.mean(axis=0) - 0.1
+            assert (above > [0.29, 0.49]).all()
+            assert (above < [0.41, 0.61]).all()
+
+
+def test_some_chips_get_much_water_and_some_little():
+    water = Water(1, low=(0.3, 0.5), high=(0.4, 0.6), share=1.0)
+    chips = [augment(wooded(), Augmentation(turn=False, water=water), seed) for seed in SEEDS]
+    shares = [chip.labels.numpy().mean() for chip in chips]
+    assert min(shares) < 0.1
+    assert max(shares) > 0.25
+
+
+def test_only_a_share_of_the_chips_gets_water():
+    water = Water(1, low=(0.3, 0.5), high=(0.4, 0.6), share=0.5)
+    seeds = [tf.constant([n, 5], tf.int64) for n in range(60)]
+    how = Augmentation(turn=False, water=water)
+    wet = [augment(wooded(32), how, seed).labels.numpy().any() for seed in seeds]
+    assert 0.3 < np.mean(wet) < 0.7
