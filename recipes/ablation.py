@@ -3,8 +3,9 @@
     python recipes/ablation.py DATA WORK VARIANT...    # names, or `all`
     python recipes/ablation.py --table DATA WORK
 
-Every variant trains ``STEPS`` steps with fold 3 held out, which has the scene without any
-forest, and with the same seed. DATA and WORK are those of ``amazon_s2_rgb.py``.
+Every variant trains ``STEPS`` steps with one fold held out and the fold's number as seed:
+fold 3 has the scene without any forest, fold 2 the one with the large river. DATA and WORK
+are those of ``amazon_s2_rgb.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from geodeforest.core.metrics import Confusion
 from geodeforest.nn.augment import Augmentation
 from geodeforest.workflows.train_options import TrainOptions
 
-STEPS, FOLD, BARE = 500, 3, "Amazon_970.tiff_1"
+STEPS = 500
+BARE, RIVER = "Amazon_970.tiff_1", "Amazon_511.tiff_35"
 NO_CEILING = "no ceiling of the red level"
 
 Change = Callable[[TrainOptions], TrainOptions]
@@ -40,6 +42,7 @@ VARIANTS: Mapping[str, Change] = {
     "recipe": lambda options: options,
     NO_CEILING: lambda options: options,
     "no recolouring of cleared land": _augmented(recolour=None),
+    "no rivers and lakes": _augmented(water=None),
     "no haze": _augmented(haze=0.0, strong_haze=0.0),
     "no strong haze": _augmented(strong_haze_share=0.0),
     "no relief": _augmented(relief=0.0),
@@ -53,47 +56,51 @@ VARIANTS: Mapping[str, Change] = {
 
 @click.command()
 @click.option("--table", is_flag=True, help="Print what is trained so far as a table.")
+@click.option("--fold", default=3, show_default=True, type=click.IntRange(0, 4))
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.argument("work", type=click.Path(path_type=Path))
 @click.argument("variants", nargs=-1)
-def main(data: Path, work: Path, variants: tuple[str, ...], table: bool) -> None:
+def main(data: Path, work: Path, fold: int, variants: tuple[str, ...], table: bool) -> None:
     """Train variants of the recipe, one fold each."""
     for name in VARIANTS if variants == ("all",) else variants:
-        if not _result(work, name).exists():
-            train_variant(data, work, name)
+        if not _result(work, name, fold).exists():
+            train_variant(data, work, name, fold)
     if table:
-        click.echo("| change | accuracy | without the bare scene | bare scene |\n|---|---|---|---|")
+        click.echo(
+            f"| change | fold {fold} | without it | bare or river scene |\n|---|---|---|---|"
+        )
         for name in VARIANTS:
-            if _result(work, name).exists():
-                click.echo(f"| {name} | {' | '.join(figures(_result(work, name)))} |")
+            if (result := _result(work, name, fold)).exists():
+                click.echo(f"| {name} | {' | '.join(figures(result))} |")
 
 
-def train_variant(data: Path, work: Path, name: str) -> None:
+def train_variant(data: Path, work: Path, name: str, fold: int) -> None:
     """Train one variant and keep its confusion by scene."""
-    options, place, dark = replace(recipe.OPTIONS, steps=STEPS), work / _plain(name), recipe.DARK
+    options, place, dark = replace(recipe.OPTIONS, steps=STEPS), work / "plain", recipe.DARK
     if name == NO_CEILING:
-        dark = replace(dark, ceiling=None)
+        dark, place = replace(dark, ceiling=None), work / "no-ceiling"
         own = replace(recipe.OWN_LEVEL, inputs=(dark,))
         options = _augmented(own_level=own)(options)
     if not (place / "records").exists():
         recipe.build(data, place, dark)
-    held = recipe.held_out(place, FOLD)
-    changed = VARIANTS[name](replace(options, val_group=held, seed=FOLD))
-    report = recipe.train_on(place, "model", changed, threads=1)
+    held = recipe.held_out(place, fold)
+    changed = VARIANTS[name](replace(options, val_group=held, seed=fold))
+    report = recipe.train_on(place, f"{_plain(name)}-{fold}", changed, threads=1)
     counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
-    _result(work, name).write_text(json.dumps(counts, indent=2))
+    _result(work, name, fold).write_text(json.dumps(counts, indent=2))
 
 
 def figures(result: Path) -> list[str]:
-    """Accuracy of the fold, of the fold without the bare scene, and of that scene."""
+    """Accuracy of the fold, of the fold without its odd scene, and of that scene."""
     counts = {g: np.array(c, np.int64) for g, c in json.loads(result.read_text()).items()}
-    others = [c for group, c in counts.items() if group != BARE]
-    pools = [sum(counts.values()), sum(others), counts[BARE]]
+    odd = [c for group, c in counts.items() if group in (BARE, RIVER)]
+    others = [c for group, c in counts.items() if group not in (BARE, RIVER)]
+    pools = [sum(counts.values()), sum(others), sum(odd)]
     return [f"{Confusion(np.asarray(pool)).accuracy:.4f}" for pool in pools]
 
 
-def _result(work: Path, name: str) -> Path:
-    return work / f"{_plain(name)}.json"
+def _result(work: Path, name: str, fold: int) -> Path:
+    return work / f"{_plain(name)}-{fold}.json"
 
 
 def _plain(name: str) -> str:

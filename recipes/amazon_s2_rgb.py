@@ -20,20 +20,23 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from geodeforest.core.metrics import Confusion
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import Ceiling, ModelSpec, SceneInput
 from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour, Water
+from geodeforest.runtime.model_dir import read_spec
 from geodeforest.workflows.build_records import BuildOptions, build_records
 from geodeforest.workflows.model_card import model_card
-from geodeforest.workflows.train_model import TrainReport, train
+from geodeforest.workflows.train_folds import Fold, judge
+from geodeforest.workflows.train_model import Run, TrainReport, train_one
 from geodeforest.workflows.train_options import TrainOptions
 
 if TYPE_CHECKING:
     from geodeforest.nn.index import RecordIndex
+    from geodeforest.workflows.train_model import Finish
 
 FOLDS = 5
+VERSION = "2"
 COUNT = 1 / 255
 """One count of an 8-bit band, in the network's units."""
 
@@ -58,9 +61,7 @@ counts (a reflectance of 0.025) remain.
 
 OWN_LEVEL = OwnLevel(0.3, (DARK,), bare=1, bare_share=0.5, bare_lighter=8 * COUNT)
 
-WATER = Water(
-    1, (2 * COUNT, 3 * COUNT, 5 * COUNT), (15 * COUNT, 15 * COUNT, 18 * COUNT), share=0.3
-)
+WATER = Water(1, (2 * COUNT, 3 * COUNT, 5 * COUNT), (15 * COUNT, 15 * COUNT, 18 * COUNT), share=0.3)
 
 OPTIONS = TrainOptions(
     architecture="light",
@@ -135,8 +136,6 @@ def fold(work: Path, fold: int, threads: int | None) -> None:
     """Train with one fold of scenes held out, and count its pixels."""
     options = replace(OPTIONS, val_group=held_out(work, fold), seed=fold)
     report = train_on(work, f"fold-{fold}", options, threads)
-    counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
-    (work / f"fold-{fold}.json").write_text(json.dumps(counts, indent=2))
     click.echo(json.dumps(report.to_dict(), indent=2))
 
 
@@ -144,8 +143,15 @@ def fold(work: Path, fold: int, threads: int | None) -> None:
 @click.argument("work", type=click.Path(path_type=Path, exists=True))
 @click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
 def final(work: Path, threads: int | None) -> None:
-    """Train on all scenes: the weights that ship."""
-    report = train_on(work, "final", replace(OPTIONS, seed=FOLDS), threads)
+    """Train on all scenes, calibrated by the folds: the weights that ship."""
+    directories = [work / f"fold-{number}" for number in range(FOLDS)]
+    folds = [
+        Fold(directory, held_out(work, number), read_spec(directory), OPTIONS.steps)
+        for number, directory in enumerate(directories)
+    ]
+    judged = judge(work / "records", folds, OPTIONS)
+    (work / "folds.json").write_text(json.dumps(judged.facts, indent=2))
+    report = train_on(work, "final", replace(OPTIONS, seed=FOLDS), threads, judged.finish)
     click.echo(json.dumps(report.to_dict()))
 
 
@@ -153,9 +159,9 @@ def final(work: Path, threads: int | None) -> None:
 @click.argument("work", type=click.Path(path_type=Path, exists=True))
 @click.argument("model", type=click.Path(path_type=Path))
 def publish(work: Path, model: Path) -> None:
-    """Write the model directory: final weights, the folds' accuracy and the model card."""
-    folds = [_fold_counts(work, number) for number in range(FOLDS)]
+    """Write the model directory: the final weights, their facts and the model card."""
     spec = ModelSpec.from_json((work / "final" / "model.json").read_text())
+    scenes = spec.metrics["groups"]
     facts = {
         **spec.training,
         "scenes": "30 Sentinel-2 true-colour scenes of the Brazilian Legal Amazon, 512 x 512 px",
@@ -163,11 +169,18 @@ def publish(work: Path, model: Path) -> None:
         "source": "Bragagnolo, da Silva, Grzybowski 2019, Zenodo record 3233081; "
         "contains modified Copernicus Sentinel data",
     }
+    metrics = {
+        **spec.metrics,
+        "command": "python recipes/amazon_s2_rgb.py records DATA WORK; fold WORK 0 to 4; "
+        "final WORK; publish WORK MODEL",
+        "median_scene_accuracy": round(float(np.median(list(scenes.values()))), 4),
+    }
     spec = replace(
         spec,
+        version=VERSION,
         scale=SCALE,
         gsd_m=10.0,  # the scenes' own is 9.98 m, the median of their degrees
-        metrics=_metrics(folds),
+        metrics=metrics,
         training=facts,
         licence="Apache-2.0",
     )
@@ -179,7 +192,13 @@ def publish(work: Path, model: Path) -> None:
     click.echo(json.dumps(spec.metrics, indent=2))
 
 
-def train_on(work: Path, name: str, options: TrainOptions, threads: int | None) -> TrainReport:
+def train_on(
+    work: Path,
+    name: str,
+    options: TrainOptions,
+    threads: int | None,
+    finish: Finish | None = None,
+) -> TrainReport:
     """Train on the records of ``work``, going on where a former run was interrupted."""
     import tensorflow as tf
 
@@ -191,34 +210,8 @@ def train_on(work: Path, name: str, options: TrainOptions, threads: int | None) 
         if step % 20 == 0:
             click.echo(f"{name}: step {step} of {steps}, loss {loss:.4f}", err=True)
 
-    return train(work / "records", work / name, options, resume=True, on_step=say)
-
-
-def _fold_counts(work: Path, number: int) -> dict[str, Confusion]:
-    counts = json.loads((work / f"fold-{number}.json").read_text())
-    return {group: Confusion(np.array(pairs, np.int64)) for group, pairs in counts.items()}
-
-
-def _metrics(folds: list[dict[str, Confusion]]) -> dict[str, object]:
-    scenes = {group: counts for fold in folds for group, counts in sorted(fold.items())}
-    pooled = [_sum(fold) for fold in folds]
-    total = _sum(scenes)
-    return {
-        "protocol": f"{FOLDS}-fold cross-validation, grouped by scene, {len(scenes)} scenes, "
-        "hard classes, pooled counts",
-        "accuracy": round(total.accuracy, 4),
-        "mean_iou": round(total.mean_iou, 4),
-        "iou": {"forest": round(total.iou[0], 4), "deforestation": round(total.iou[1], 4)},
-        "f1": {"forest": round(total.f1[0], 4), "deforestation": round(total.f1[1], 4)},
-        "fold_accuracy": [round(fold.accuracy, 4) for fold in pooled],
-        "fold_accuracy_sd": round(float(np.std([f.accuracy for f in pooled], ddof=1)), 4),
-        "median_scene_accuracy": round(float(np.median([c.accuracy for c in scenes.values()])), 4),
-        "worst_scenes": {
-            group: round(scenes[group].accuracy, 4)
-            for group in sorted(scenes, key=lambda g: scenes[g].accuracy)[:3]
-        },
-        "confusion_rows_truth_cols_found": total.counts.tolist(),
-    }
+    run = Run(resume=True, overwrite=False, on_step=say)
+    return train_one(work / "records", work / name, options, run, finish)
 
 
 def _dark_levels(records: Path) -> dict[str, list[float]]:
@@ -230,11 +223,6 @@ def _dark_levels(records: Path) -> dict[str, list[float]]:
         "least": np.round(levels.min(axis=0).astype(float), 4).tolist(),
         "most": np.round(levels.max(axis=0).astype(float), 4).tolist(),
     }
-
-
-def _sum(groups: dict[str, Confusion]) -> Confusion:
-    first, *rest = groups.values()
-    return sum(rest, start=first)
 
 
 def _publish_card(spec: ModelSpec, model: Path, card: str) -> None:

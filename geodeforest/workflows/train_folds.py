@@ -40,7 +40,7 @@ _FOLD = re.compile(r"fold-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
+class Fold:
     """A trained fold: its model's directory, and the groups it has not seen."""
 
     directory: Path
@@ -69,6 +69,39 @@ def train_folds(records: Paths, directory: Path, options: TrainOptions, run: Run
         _trained(records, directory / f"fold-{number}", held, options, _part(run, number, count))
         for number, held in enumerate(dealt)
     ]
+    judged = judge(records, folds, options)
+    _write(directory / FOLDS_FILE, judged.facts)
+    everything = replace(options, folds=None, val_group=())
+    report = train_one(records, directory, everything, _part(run, count, count), judged.finish)
+    confusion = {group: tally.classes for group, tally in judged.evaluation.groups.items()}
+    return replace(report, confusion=confusion)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the folds of a training are worth together; ``facts`` is what ``folds.json`` holds."""
+
+    facts: Mapping[str, Any]
+    evaluation: Evaluation
+    calibration: Calibration
+
+    def finish(self, model: keras.Model, spec: ModelSpec) -> ModelSpec:
+        """Calibrate the model of all groups, and let its spec say what the folds were worth."""
+        from geodeforest.nn.calibrate import divide_logits
+
+        divide_logits(model, self.calibration.temperature)
+        training = {**spec.training, "folds": len(self.facts["folds"])}
+        metrics = _metrics(self.facts, self.evaluation, self.calibration)
+        return replace(spec, training=training, metrics=metrics)
+
+
+def judge(records: Paths, folds: Sequence[Fold], options: TrainOptions) -> Judged:
+    """Score every group with the model that has not seen it, and calibrate by that.
+
+    Raises:
+        ModelError: a fold's model is refused.
+        RecordError: the records are refused, or do not fit the models.
+    """
     spec = folds[0].spec
     before = _scored(records, folds, Measure())
     histogram = sum((t.histogram for t in before.values()), start=ScoreHistogram.empty())
@@ -76,21 +109,8 @@ def train_folds(records: Paths, directory: Path, options: TrainOptions, run: Run
     after = before
     if found.temperature != 1:
         after = _scored(records, folds, Measure(temperature=found.temperature))
-    judged = Evaluation(spec, after, seed=options.seed)
-    facts = _facts(folds, judged, found, options)
-    _write(directory / FOLDS_FILE, facts)
-
-    def finish(model: keras.Model, whole: ModelSpec) -> ModelSpec:
-        from geodeforest.nn.calibrate import divide_logits
-
-        divide_logits(model, found.temperature)
-        training = {**whole.training, "folds": count}
-        return replace(whole, training=training, metrics=_metrics(facts, judged, found))
-
-    everything = replace(options, folds=None, val_group=())
-    report = train_one(records, directory, everything, _part(run, count, count), finish)
-    confusion = {group: tally.classes for group, tally in judged.groups.items()}
-    return replace(report, confusion=confusion)
+    evaluation = Evaluation(spec, after, seed=options.seed)
+    return Judged(_facts(folds, evaluation, found, options), evaluation, found)
 
 
 def _refuse_other_folds(directory: Path, count: int) -> None:
@@ -107,11 +127,11 @@ def _refuse_other_folds(directory: Path, count: int) -> None:
 
 def _trained(
     records: Paths, directory: Path, held: Sequence[str], options: TrainOptions, run: Run
-) -> _Fold:
+) -> Fold:
     name = None if options.name is None else f"{options.name}-{directory.name}"
     choices = replace(options, folds=None, val_group=tuple(held), name=name)
     report = train_one(records, directory, choices, run)
-    return _Fold(directory, held, report.spec, report.steps)
+    return Fold(directory, held, report.spec, report.steps)
 
 
 def _part(run: Run, number: int, count: int) -> Run:
@@ -126,7 +146,7 @@ def _part(run: Run, number: int, count: int) -> Run:
     return run._replace(on_step=on_step)
 
 
-def _scored(records: Paths, folds: Sequence[_Fold], measure: Measure) -> dict[str, Tally]:
+def _scored(records: Paths, folds: Sequence[Fold], measure: Measure) -> dict[str, Tally]:
     """Each group as the model that has not seen it finds it."""
     found: dict[str, Tally] = {}
     for fold in folds:
@@ -135,7 +155,7 @@ def _scored(records: Paths, folds: Sequence[_Fold], measure: Measure) -> dict[st
 
 
 def _facts(
-    folds: Sequence[_Fold], judged: Evaluation, found: Calibration, options: TrainOptions
+    folds: Sequence[Fold], judged: Evaluation, found: Calibration, options: TrainOptions
 ) -> dict[str, Any]:
     """What ``folds.json`` holds."""
     each = [_fold_facts(fold, judged) for fold in folds]
@@ -161,7 +181,7 @@ def _facts(
     }
 
 
-def _fold_facts(fold: _Fold, judged: Evaluation) -> dict[str, Any]:
+def _fold_facts(fold: Fold, judged: Evaluation) -> dict[str, Any]:
     first, *rest = (judged.groups[group] for group in fold.held)
     total = sum(rest, start=first)
     return {
