@@ -21,6 +21,7 @@ import click
 import numpy as np
 
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.plausible import DARK as DARK_PERCENT
 from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import Ceiling, ModelSpec, SceneInput
 from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour, Water
@@ -218,7 +219,11 @@ def _dark_levels(records: Path) -> dict[str, list[float]]:
     """The range of the training scenes' dark levels, by which a scan knows odd numbers."""
     from geodeforest.nn.records import read_records
 
-    levels = np.array([record.scene_level for record in read_records(records)])
+    # Not the scene's inputs: those have a ceiling, and scenes are compared as they are.
+    stored = (record.image[record.valid].T for record in read_records(records))
+    levels = np.array(
+        [np.percentile(SCALE["uint8"](sample), DARK_PERCENT, axis=1) for sample in stored]
+    )
     return {
         "least": np.round(levels.min(axis=0).astype(float), 4).tolist(),
         "most": np.round(levels.max(axis=0).astype(float), 4).tolist(),

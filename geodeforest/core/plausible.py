@@ -25,7 +25,7 @@ DARK_LEVELS = "dark_levels"
 """Where a spec's training facts tell the range of the training scenes' dark levels."""
 
 # As parts of the model's range and of the training scenes' dark levels.
-_LEAST_BRIGHT, _FAR_BELOW, _ABOVE, _FAR_ABOVE = 0.08, 0.35, 1.05, 2.0
+_LEAST_BRIGHT, _FAR_BELOW, _ABOVE, _FAR_ABOVE = 0.08, 0.35, 1.3, 2.0
 
 _MORE, _MUCH = 1.05, 1.2
 
@@ -85,9 +85,9 @@ class Trained:
         )
 
     def brighter(self, seen: Levels) -> bool:
-        """Whether scaled levels are brighter in every band, or in one by far."""
+        """Whether scaled levels are brighter in most bands, or in one by far."""
         above = seen.dark / self.most
-        return bool(above.min() > _ABOVE or above.max() > _FAR_ABOVE)
+        return bool(np.median(above) > _ABOVE or above.max() > _FAR_ABOVE)
 
     def fits(self, seen: Levels) -> bool:
         """Whether scaled levels are neither."""

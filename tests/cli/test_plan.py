@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,30 @@ def test_odd_numbers_are_a_warning(tmp_path):
     assert "read as 8-bit numbers" in planned(scene)["warnings"][0]
     assert "geodeforest: warning: scene.tif: " in run(scene).stderr
     assert planned(scene, "--scale", "0,255")["warnings"] == []
+
+
+HILLS = Path(__file__).parents[2] / "data" / "sample" / "hills.tif"
+
+
+@pytest.mark.parametrize(
+    ("alter", "cause"),
+    [
+        (lambda rgb: rgb + np.uint16(1000), "Sentinel-2's offset of 1000"),
+        (lambda rgb: rgb * np.uint16(16), "multiplied by 16"),
+        (lambda rgb: (rgb / 3558 * 255 / 6).astype(np.uint8), "darker than the model's scenes"),
+        (lambda rgb: rgb[::-1], "another order"),
+    ],
+    ids=["offset", "x 16", "6 times too dark", "swapped"],
+)
+def test_a_real_scene_that_was_altered_is_flagged_with_the_likely_cause(tmp_path, alter, cause):
+    with rasterio.open(HILLS) as hills:
+        scene = make_scene(tmp_path / "scene.tif", alter(hills.read([3, 2, 1])))
+    (warning,) = planned(scene)["warnings"]
+    assert cause in warning
+
+
+def test_a_real_scene_is_not_flagged():
+    assert planned(HILLS)["warnings"] == []
 
 
 def test_numbers_that_no_scale_is_known_for_are_refused_with_the_way_out(tmp_path):

@@ -106,6 +106,10 @@ def test_ground_without_forest_is_in_order():
     assert doubtful([809, 711, 795], [1060, 837, 865]) == []
 
 
+def test_a_scene_with_more_haze_than_any_of_the_training_raises_no_doubt():
+    assert doubtful([711, 949, 1158], [1270, 1228, 1340]) == []
+
+
 def test_another_band_in_the_place_of_red_is_named():
     (doubt,) = doubtful([2500, 642, 711], [4037, 1435, 1309])
     assert doubt.startswith("the red band is 3.1 times brighter")
