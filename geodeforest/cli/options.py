@@ -292,6 +292,24 @@ background = click.option(
     help="Class of what no label polygon covers. [default: ignored]",
 )
 
+classes = click.option(
+    "--classes", type=PATH, metavar="PATH.tif", help="Class map, 255 = not assessed."
+)
+
+scores = click.option(
+    "--scores", type=PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
+)
+
+report = click.option("--report", type=PATH, metavar="PATH.json", help="Run record.")
+
+
+def scan_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All options that name what a scan writes."""
+    polygons = polygon_files("<scene>_deforestation.geojson")
+    for option in (overwrite, report, scores, classes, polygons):
+        command = option(command)
+    return command
+
 
 def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""

@@ -4,65 +4,107 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from geodeforest.cli import emit, one_line, options, quiet_libraries, say
-from geodeforest.cli.scan import scan_options
+from geodeforest.cli.scan import scan_options, scan_targets
 
 if TYPE_CHECKING:
     from geodeforest.workflows.plan_scene import PlanReport
 
 
 @click.command(name="plan")
-@click.argument("scene", metavar="SCENE", type=options.SCENE)
+@click.argument("scenes", metavar="SCENE...", type=options.SCENE, nargs=-1, required=True)
+@options.scan_outputs
 @options.scan_choices
+@options.quiet
+@options.progress
 @options.json
 @options.debug
-def command(scene: str, model: str | None, engine: Any, as_json: bool, **chosen: Any) -> None:
-    """Look at SCENE and say what a scan would read, need and refuse. Writes nothing.
+def command(
+    scenes: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    model: str | None,
+    engine: Any,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Look at each SCENE and say what a scan would read, need and refuse. Writes nothing.
 
     Takes the options of scan. Ends with the exit code that the scan would be refused with.
     """
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.plan_scene import plan_scene
 
-    settings = scan_options(chosen)
-    with quiet_libraries():
-        report = plan_scene(scene, settings, load_model(model, engine))
-    if as_json:
-        emit(json.dumps(report.to_dict(), allow_nan=False))
-    else:
-        for line in _lines(report):
-            emit(one_line(line))
-        for warning in report.warnings:
-            say(f"warning: {warning}")
-        for refusal in report.refusals:
-            say(f"error: {refusal}")
-    click.get_current_context().exit(report.exit_code)
+    quiet, _ = chosen.pop("quiet"), chosen.pop("progress")  # there is nothing to wait for
+    targets = scan_targets(scenes, outputs, chosen)
+    settings, load = scan_options(chosen), partial(load_model, model, engine)
+    code = 0
+    for scene, files in zip(scenes, targets, strict=True):
+        with quiet_libraries():
+            report = plan_scene(scene, settings, load, files)
+        code = code or report.exit_code
+        if as_json:
+            emit(json.dumps(report.to_dict(), allow_nan=False))
+        else:
+            _show(report, quiet=quiet)
+    click.get_current_context().exit(code)
 
 
-def _lines(report: PlanReport) -> Iterator[str]:
-    facts = report.facts
-    if "scene" in facts:
-        scene = facts["scene"]
-        gsd = "unknown" if scene["gsd_m"] is None else f"{scene['gsd_m']:.2f} m"
-        yield f"scene   {scene['name']}: {scene['height']} x {scene['width']} px of {gsd}"
-        yield f"crs     {scene['crs']}, image of {scene['date'] or 'unknown date'}"
-        pairs = (f"{b['model']} is band {_band(b)}" for b in facts["bands"])
-        yield f"bands   {', '.join(pairs)}; {scene['dtype']}"
-        nodata = [b["nodata"] for b in facts["bands"]]
-        yield f"nodata  {'none' if nodata == [None] * len(nodata) else nodata}"
+def _show(report: PlanReport, *, quiet: bool) -> None:
+    for line in () if quiet else _lines(report.facts):
+        emit(one_line(line))
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    for refusal in report.refusals:
+        say(f"error: {refusal}")
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    """What is known, a line for each kind of thing, the most general first."""
+    if "scene" not in facts:
+        return
+    scene, grid = facts["scene"], facts.get("grid", {})
+    yield f"scene   {scene['name']}: {_size(scene)}"
+    yield f"crs     {scene['crs'] or 'unknown'}, image of {scene['date'] or 'unknown date'}"
+    if grid.get("resampled"):
+        yield f"grid    {_size(grid)}"
+    read = [f"{band['model']} is band {_band(band)}" for band in facts.get("bands", [])]
+    yield f"bands   {', '.join(read or scene['bands'])}; {scene['dtype']}"
+    yield f"nodata  {', '.join(map(_mask, facts['masks'])) or 'none'}"
+    if facts.get("assessed_share") is not None:
+        yield f"seen    about {facts['assessed_share']:.0%} can be assessed, by a sample"
     if "options" in facts:
         yield from _numbers(facts)
     if "chips" in facts:
-        seconds = f"about {facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under a second"
-        yield (
-            f"needs   {seconds} for {_counted(facts['chips'], 'chip')} on "
-            f"{_counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory, "
-            f"up to {facts['disk_mb']:g} MB of disk for the maps"
-        )
+        yield _needs(facts)
+    yield from (f"note    {note}" for note in facts.get("notes", []))
+
+
+def _size(grid: dict[str, Any]) -> str:
+    gsd = "unknown size" if grid["gsd_m"] is None else f"{grid['gsd_m']:.2f} m"
+    return f"{grid['height']} x {grid['width']} px of {gsd}"
+
+
+def _mask(kind: dict[str, Any]) -> str:
+    value = "" if kind["value"] is None else f" {kind['value']}"
+    if not kind["bands"]:
+        return f"{kind['kind']}{value}"
+    bands = ", ".join(map(str, kind["bands"]))
+    return f"{kind['kind']}{value} (band{'s' * (len(kind['bands']) != 1)} {bands})"
+
+
+def _needs(facts: dict[str, Any]) -> str:
+    seconds = f"about {facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under a second"
+    disk = f", up to {facts['disk_mb']:g} MB of disk for the maps" if facts["disk_mb"] else ""
+    return (
+        f"needs   {seconds} for {_counted(facts['chips'], 'chip')} on "
+        f"{_counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}"
+    )
 
 
 def _numbers(facts: dict[str, Any]) -> Iterator[str]:

@@ -22,16 +22,8 @@ _PLACEHOLDER = re.compile(r"\{\w*\}")
 
 @click.command(name="scan")
 @click.argument("scenes", metavar="SCENE...", type=options.SCENE, nargs=-1, required=True)
-@options.polygon_files("<scene>_deforestation.geojson")
-@click.option(
-    "--classes", type=options.PATH, metavar="PATH.tif", help="Class map, 255 = not assessed."
-)
-@click.option(
-    "--scores", type=options.PATH, metavar="PATH.tif", help="Score of deforestation, in 1/250."
-)
-@click.option("--report", type=options.PATH, metavar="PATH.json", help="Run record.")
+@options.scan_outputs
 @options.scan_choices
-@options.overwrite
 @options.quiet
 @options.progress
 @options.json
@@ -52,13 +44,11 @@ def command(
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
     from geodeforest.workflows.scan_scene import check_scenes, scan_to
-    from geodeforest.workflows.scan_targets import Targets, check_outputs, scene_stem
+    from geodeforest.workflows.scan_targets import check_outputs, scene_stem
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
-    files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
+    targets = scan_targets(scenes, outputs, chosen)
     settings = scan_options(chosen)
-    pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
-    targets = _targets(scenes, pattern)
     check_outputs(scenes, targets, settings.files)
     with quiet_libraries():
         predictor = load_model(model, engine)
@@ -88,15 +78,19 @@ def scan_options(chosen: dict[str, Any]) -> ScanOptions:
     return ScanOptions(scale=None if scale is None else BandScale(*scale), **chosen)
 
 
-def _targets(scenes: tuple[str, ...], pattern: Targets) -> list[Targets]:
-    """Each scene's output paths.
+def scan_targets(
+    scenes: tuple[str, ...], outputs: tuple[Path, ...], chosen: dict[str, Any]
+) -> list[Targets]:
+    """Each scene's output paths, of the options of ``scan_outputs``.
 
     Raises:
         OptionError: two scenes would write the same file, or a path has another placeholder.
     """
     from geodeforest.errors import OptionError
-    from geodeforest.workflows.scan_targets import scene_stem
+    from geodeforest.workflows.scan_targets import Targets, scene_stem
 
+    files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
+    pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     for path in pattern.paths():
         if strange := set(_PLACEHOLDER.findall(str(path))) - {"{scene}"}:
             raise OptionError(f"{path}: {min(strange)} stands for nothing; there is only {{scene}}")

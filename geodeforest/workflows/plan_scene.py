@@ -1,27 +1,33 @@
-"""A look at a scene before any work: what a scan would read, need and refuse. Writes nothing."""
+"""A look at a scene before any work: what a scan would read, need and refuse. Writes nothing.
+
+A refusal ends no more of the look than it has to: what else is known is still told.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geodeforest.core.options import CACHE_BYTES, ScanOptions, ScanPlan
 from geodeforest.core.ports import Predictor
+from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import GeodeforestError
-from geodeforest.geo.scene import Scene, Source, block_cache
+from geodeforest.geo.georeference import scene_gsd
+from geodeforest.geo.profile import image_date
+from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
+from geodeforest.geo.sources import open_source
 from geodeforest.scanning import Radiometry, radiometry
+from geodeforest.workflows.budget import check_budget, cpus, plan_of
+from geodeforest.workflows.estimates import Trial, WatchedScene, chip_seconds, reading_seconds
 from geodeforest.workflows.numbers import number_facts, reading_of
-from geodeforest.workflows.open_inputs import open_inputs
+from geodeforest.workflows.open_inputs import Inputs, open_inputs
 from geodeforest.workflows.scan_record import choices, input_facts
-from geodeforest.workflows.scan_scene import plan_of
-
-_ROWS_SECONDS_PER_MPX = 0.1
-"""Reading, stitching, vectorising and writing beside the network, on one core of today."""
+from geodeforest.workflows.scan_targets import Targets, check_outputs
 
 
 @dataclass(slots=True)
@@ -43,39 +49,137 @@ class PlanReport:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Note what is refused inside, and go on."""
+        """Note what is refused inside, once, and go on."""
         try:
             yield
         except GeodeforestError as error:
-            self.refusals.append(str(error))
+            if str(error) not in self.refusals:
+                self.refusals.append(str(error))
             self.exit_code = self.exit_code or error.exit_code
 
 
-def plan_scene(scene: Source, options: ScanOptions, predictor: Predictor) -> PlanReport:
-    """Look at a scene as a scan would: its header, a bounded sample, and one chip of zeros.
+def plan_scene(
+    scene: Source, options: ScanOptions, load: Callable[[], Predictor], targets: Targets
+) -> PlanReport:
+    """Look at a scene as a scan would: its header, a bounded sample, and a few chips of zeros.
 
-    Raises nothing of what a scan would refuse; it stands in the report's ``refusals``.
+    ``load`` gives the model. Raises nothing of what a scan would refuse; it stands in the
+    report's ``refusals``.
     """
-    spec, report = predictor.spec, PlanReport()
-    with report.refusing(), open_inputs(scene, options, spec, report.refusing) as inputs:
-        opened = inputs.scene
+    report, predictor = PlanReport(), None
+    with report.refusing():
+        check_outputs([str(scene)], [targets], options.files)
+    with report.refusing():
+        predictor = load()
+    with report.refusing():
+        report.facts |= _header(scene, options)
+    if predictor is not None:
+        look = _Look(report, options, predictor, targets)
+        with report.refusing(), open_inputs(scene, options, predictor.spec, report.refusing) as it:
+            look.at(it)
+    if "scene" in report.facts and "grid" not in report.facts:
+        # It was refused for the first reason that was found. There may be others.
+        with report.refusing(), open_scene(scene, palette=True, rules=options.rules):
+            pass
+        if predictor is not None:
+            with report.refusing(), _unplaced(scene, options, predictor.spec) as opened:
+                look.at(Inputs(opened, opened.profile))
+    return report
+
+
+def _unplaced(
+    scene: Source, options: ScanOptions, spec: ModelSpec
+) -> AbstractContextManager[Scene]:
+    """The scene with the model's bands, wherever it lies and whatever its colours."""
+    return open_scene(
+        scene,
+        bands=options.bands,
+        wanted=spec.bands,
+        georeferenced=False,
+        palette=True,
+        rules=options.rules,
+    )
+
+
+def _header(scene: Source, options: ScanOptions) -> dict[str, Any]:
+    """What the first raster of a scene says of itself, whatever is wrong with it."""
+    with ExitStack() as stack:
+        found = open_source(scene, stack, options.rules)
+        part = found.parts[0]
+        bands = [band for part in found.parts for band in part.bands]
+        masks = [kind for part in found.parts for kind in part.masks]
+        return {
+            "scene": {
+                "name": found.name,
+                "height": part.height,
+                "width": part.width,
+                "crs": None if part.crs is None else part.crs.to_string(),
+                "transform": [float(number) for number in tuple(part.transform)[:6]],
+                "gsd_m": scene_gsd(part.transform, part.crs, part.height, part.width),
+                "date": image_date(part.tags for part in found.parts),
+                "bands": [band.name for band in bands],
+                "dtype": part.dtype(1),
+            },
+            "block": list(part.block),
+            "masks": [
+                {"kind": kind.kind, "bands": list(kind.bands), "value": kind.value}
+                for kind in masks
+            ],
+        }
+
+
+class _Look:
+    """What is found out about an open scene goes into the report."""
+
+    def __init__(
+        self, report: PlanReport, options: ScanOptions, predictor: Predictor, targets: Targets
+    ) -> None:
+        self._report, self._options, self._targets = report, options, targets
+        self._predictor, self._spec = predictor, predictor.spec
+
+    def at(self, inputs: Inputs) -> None:
+        """Find out what a scan of ``inputs`` would read and need."""
+        report, options, spec, scene = self._report, self._options, self._spec, inputs.scene
         report.facts |= input_facts(inputs)
-        report.facts["bands"] = _bands(opened, spec.bands)
+        report.facts["bands"] = _bands(scene, spec.bands)
+        report.facts["masks"] += _limits(inputs, options)
         reading = plan = how = None
+        watched = WatchedScene(scene)
         with report.refusing():
-            reading = reading_of(opened, spec, options)
+            self._targets.check_crs(inputs.file)
         with report.refusing():
-            plan = plan_of(opened, spec, options)
-            report.facts |= _needs(opened, plan, predictor)
+            reading = reading_of(scene, spec, options)
+        with report.refusing():
+            plan = plan_of(scene, spec, options)
+            check_budget(plan, inputs.file, options)
         if reading is not None:
             with report.refusing(), block_cache(CACHE_BYTES):
-                how = radiometry(opened, spec, reading)
-                report.warnings += _warnings(opened, how)
+                how = radiometry(watched, spec, reading)
+                report.warnings += _warnings(scene, how)
+                report.facts["assessed_share"] = watched.assessed_share
                 if how is not None:
                     report.facts["numbers"] = number_facts(how, spec)
+        if plan is not None:
+            report.facts |= self._needs(inputs, plan, watched)
         if reading is not None and plan is not None:
             report.facts["options"] = choices(options, plan, how, reading)
-    return report
+
+    def _needs(self, inputs: Inputs, plan: ScanPlan, watched: WatchedScene) -> dict[str, Any]:
+        pixels, maps = plan.grid.height * plan.grid.width, len(self._targets.rasters())
+        trial = Trial(
+            chip=chip_seconds(plan, self._predictor),
+            reading=reading_seconds(watched, inputs.file),
+            sample=watched.seconds,
+            busy_share=watched.busy_share,
+        )
+        return {
+            "chips": len(plan.grid),
+            "threads": plan.threads,
+            "memory_mb": round(plan.bytes / 2**20),
+            # Each map once in scratch tiles and once as it is kept, if nothing can be compressed.
+            "disk_mb": round(2 * maps * pixels / 2**20, 1),
+            "seconds": round(trial.seconds(plan, cpus()), 1),
+        }
 
 
 def _bands(scene: Scene, wanted: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -86,34 +190,25 @@ def _bands(scene: Scene, wanted: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def _limits(inputs: Inputs, options: ScanOptions) -> list[dict[str, Any]]:
+    """What limits a scan beside the scene's own masks."""
+    product = inputs.file.product
+    named = {
+        "product mask": None if product is None or product.mask is None else product.mask.name,
+        "mask file": options.mask,
+        "area of interest": options.aoi,
+        "baseline": options.baseline,
+    }
+    return [
+        {"kind": kind, "bands": [], "value": Path(value).name}
+        for kind, value in named.items()
+        if value is not None
+    ]
+
+
 def _plain(nodata: float | None) -> float | str | None:
     # JSON knows no NaN.
     return str(nodata) if nodata is not None and not np.isfinite(nodata) else nodata
-
-
-def _needs(scene: Scene, plan: ScanPlan, predictor: Predictor) -> dict[str, Any]:
-    pixels = scene.height * scene.width
-    chips = len(plan.grid) * _chip_seconds(plan, predictor) / plan.threads
-    return {
-        "chips": len(plan.grid),
-        "threads": plan.threads,
-        "memory_mb": round(plan.bytes / 2**20),
-        # Class map and score map, each once in scratch tiles and once as it is kept.
-        "disk_mb": round(4 * pixels / 2**20, 1),
-        "seconds": round(chips + pixels / 1e6 * _ROWS_SECONDS_PER_MPX, 1),
-    }
-
-
-def _chip_seconds(plan: ScanPlan, predictor: Predictor) -> float:
-    """Seconds of one network run, measured at its second go."""
-    spec, side = predictor.spec, plan.grid.chip
-    chip = np.zeros((1, side, side, len(spec.bands)), np.float32)
-    inputs = len(spec.scene_inputs) * len(spec.bands)
-    level = np.zeros((1, inputs), np.float32) if inputs else None
-    predictor.predict(chip, level)
-    started = time.perf_counter()
-    predictor.predict(chip, level)
-    return time.perf_counter() - started
 
 
 def _warnings(scene: Scene, how: Radiometry | None) -> list[str]:

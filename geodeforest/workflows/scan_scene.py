@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Literal
 
-from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions, ScanPlan, plan_scan
+from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import (
-    BudgetExceeded,
     NothingAssessed,
     OptionError,
     PartlyUnread,
@@ -22,6 +21,7 @@ from geodeforest.errors import (
 )
 from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import Radiometry, radiometry, scan_rows
+from geodeforest.workflows.budget import check_budget, plan_of
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
@@ -150,7 +150,7 @@ def check_scenes(scenes: Mapping[Source, Targets], options: ScanOptions, spec: M
         with open_inputs(scene, options, spec) as inputs:
             targets.check_crs(inputs.file)
             reading_of(inputs.scene, spec, options)
-            plan_of(inputs.scene, spec, options)
+            check_budget(plan_of(inputs.scene, spec, options), inputs.file, options)
 
 
 def scan_to(
@@ -169,6 +169,7 @@ def scan_to(
         targets.check_crs(inputs.file)
         reading = reading_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
+        check_budget(plan, inputs.file, options)
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(opened, spec, reading)
@@ -225,26 +226,3 @@ def _band_scale(asked: tuple[float, float] | None) -> BandScale | None:
     except (TypeError, ValueError):
         raise OptionError(f"scale: {asked!r} is not two numbers, LOW and HIGH") from None
     return BandScale(low, high)
-
-
-def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
-    """Chips, threads and memory of a scan.
-
-    Raises:
-        BudgetExceeded: it needs more memory than allowed.
-    """
-    profile = scene.profile
-    budget_bytes = options.memory * 2**20
-    plan = plan_scan(spec, options, scene.stored, options.threads or _cpus())
-    if options.threads is None:  # what nobody asked for is no reason to refuse
-        plan = plan.within(budget_bytes)
-    if plan.bytes > budget_bytes:
-        raise BudgetExceeded(profile.path, plan.bytes, budget_bytes)
-    return plan
-
-
-def _cpus() -> int:
-    """The CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

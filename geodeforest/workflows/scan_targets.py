@@ -81,7 +81,7 @@ class Targets:
         Raises:
             NotGeoreferenced: GeoJSON of a scene that is not on Earth.
         """
-        on_earth = profile.crs is not None and is_on_earth(profile.crs)
+        on_earth = profile.crs is None or is_on_earth(profile.crs)  # without one: refused anyway
         for path in self.polygons:
             if vector_format(path).on_earth and not on_earth:
                 missing = f"CRS on Earth, which {path.name} needs"

@@ -56,12 +56,13 @@ def test_people_get_the_same_in_lines(scene):
         "crs",
         "bands",
         "nodata",
+        "seen",
         "scale",
         *["numbers"] * 3,
         "needs",
     ]
     assert "red is band 1, green is band 2, blue is band 3" in lines[2]
-    assert "under a second for 1 chip on 1 thread" in lines[-1]
+    assert "for 1 chip on 1 thread" in lines[-1]
 
 
 def test_it_takes_the_options_of_a_scan(scene):
@@ -176,7 +177,131 @@ def test_a_scene_without_an_observed_pixel_is_a_warning(tmp_path):
     assert plan["bands"][0]["nodata"] == 0
 
 
-def test_help_names_the_options_of_scan_but_no_output():
-    text = run("--help").stdout
-    assert all(name in text for name in ("--bands", "--scale", "--simplify", "--memory"))
-    assert not any(name in text for name in ("--output", "--classes", "--overwrite"))
+def test_it_takes_all_that_a_scan_takes():
+    scan = CliRunner().invoke(main, ["scan", "--help"]).stdout
+    told = run("--help").stdout
+    offered = {word for word in scan.split() if word.startswith("--")}
+    assert offered <= set(told.split())
+
+
+# --- what else is told of a scene that is refused ---------------------------------------------
+
+
+def test_a_scene_without_a_crs_is_looked_at_all_the_same(tmp_path):
+    values = np.full((3, 60, 90), 600, np.uint16)
+    plan = planned(make_scene(tmp_path / "s.tif", values, crs=None), code=3)
+    assert ["no CRS" in refusal for refusal in plan["refusals"]] == [True]
+    assert plan["chips"] == 1
+    assert plan["numbers"][0]["stored"] == [600, 600]
+    assert plan["scene"]["crs"] is None
+
+
+def test_a_scene_without_the_bands_is_described_and_all_else_that_is_wrong_with_it(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.ones((2, 60, 90), np.uint16), crs=None, nodata=0)
+    plan = planned(scene, code=3)
+    assert len(plan["refusals"]) == 2
+    assert "has 2 bands" in plan["refusals"][0]
+    assert "no CRS" in plan["refusals"][1]
+    assert (plan["scene"]["width"], plan["scene"]["bands"]) == (90, ["1", "2"])
+    assert plan["masks"] == [{"kind": "nodata", "bands": [1, 2], "value": "0"}]
+    lines = run(scene, code=3).stdout
+    assert "60 x 90 px" in lines
+    assert "nodata 0 (bands 1, 2)" in lines
+
+
+def test_too_little_memory_hides_nothing_else(scene):
+    plan = planned(scene, "--memory", "50", code=8)
+    assert plan["memory_mb"] > 50
+    assert plan["chips"] == 1
+
+
+def test_a_model_that_is_refused_does_not_hide_the_scene(scene):
+    plan = planned(scene, "--model", "no-such-model", code=6)
+    assert "no-such-model" in plan["refusals"][0]
+    assert plan["scene"]["height"] == 60
+
+
+def test_outputs_that_cannot_be_written_are_refusals(scene, tmp_path):
+    (tmp_path / "p.gpkg").write_text("mine")
+    plan = planned(scene, "-o", tmp_path / "p.gpkg", code=5)
+    assert "the output exists" in plan["refusals"][0]
+    assert plan["chips"] == 1
+    assert planned(scene, "-o", tmp_path / "p.gpkg", "--overwrite")["refusals"] == []
+    assert (tmp_path / "p.gpkg").read_text() == "mine"
+
+
+def test_geojson_of_another_planet_is_a_refusal_and_geopackage_is_none(tmp_path):
+    place = rasterio.Affine(10, 0, 0, 0, -10, 0)
+    values = np.full((3, 60, 90), 600, np.uint16)
+    mars = make_scene(tmp_path / "m.tif", values, crs="+proj=eqc +R=3396190", transform=place)
+    plan = planned(mars, "-o", tmp_path / "p.geojson", code=3)
+    assert "no CRS on Earth" in plan["refusals"][0]
+    assert planned(mars, "-o", tmp_path / "p.gpkg")["refusals"] == []
+
+
+# --- masks, resampling, several scenes --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ({}, []),
+        ({"nodata": 7}, ["nodata"]),
+        ({"valid": np.ones((60, 90), bool)}, ["internal mask"]),
+        ({"nodata": 7, "valid": np.ones((60, 90), bool)}, ["nodata", "internal mask"]),
+    ],
+)
+def test_masks_of_every_kind_are_named(tmp_path, options, kinds):
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 60, 90), 600, np.uint16), **options)
+    assert [mask["kind"] for mask in planned(scene)["masks"]] == kinds
+
+
+def test_files_that_limit_a_scan_are_named(scene, tmp_path):
+    hidden = make_scene(tmp_path / "clouds.tif", np.eye(60, 90).astype(np.uint8))
+    found = planned(scene, "--mask", hidden)["masks"]
+    assert found == [{"kind": "mask file", "bands": [], "value": "clouds.tif"}]
+    assert "mask file clouds.tif" in run(scene, "--mask", hidden).stdout
+
+
+def test_a_limit_that_is_refused_hides_nothing_else(scene, tmp_path):
+    plan = planned(scene, "--aoi", tmp_path / "none.gpkg", code=3)
+    assert "none.gpkg" in plan["refusals"][0]
+    assert plan["chips"] == 1
+
+
+def test_the_share_that_can_be_assessed_is_told(tmp_path):
+    values = np.full((3, 100, 100), 600, np.uint16)
+    values[:, :25] = 0
+    scene = make_scene(tmp_path / "s.tif", values, nodata=0)
+    assert planned(scene)["assessed_share"] == 0.75
+    assert "about 75% can be assessed" in run(scene).stdout
+
+
+def test_resampling_is_told_with_both_grids(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 60, 90), 600, np.uint16), gsd_m=30)
+    plan = planned(scene)
+    assert (plan["scene"]["height"], plan["grid"]["height"]) == (60, 180)
+    assert plan["grid"]["resampled"]
+    assert any("30 m pixels are resampled to 10 m" in note for note in plan["notes"])
+    assert plan["refusals"] == plan["warnings"] == []
+    assert "grid    180 x 270 px of 10.00 m" in run(scene).stdout
+
+
+def test_several_scenes_have_a_plan_each(scene, tmp_path):
+    coarse = make_scene(tmp_path / "c.tif", np.full((3, 60, 90), 600, np.uint16), gsd_m=300)
+    out = tmp_path / "{scene}.gpkg"
+    lines = run(scene, coarse, "-o", out, "--json", code=3).stdout.splitlines()
+    assert [json.loads(line)["scene"]["name"] for line in lines] == ["scene.tif", "c.tif"]
+    assert [len(json.loads(line)["refusals"]) for line in lines] == [0, 1]
+
+
+def test_maps_that_are_not_written_need_no_disk(scene, tmp_path):
+    both = planned(scene, "--classes", tmp_path / "c.tif", "--scores", tmp_path / "x.tif")
+    assert (planned(scene)["disk_mb"], both["disk_mb"]) == (0, round(4 * 5400 / 2**20, 1))
+
+
+def test_quiet_leaves_warnings_and_refusals(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 60, 90), 600, np.uint16), crs=None)
+    done = run(scene, "-q", code=3)
+    assert done.stdout == ""
+    assert "no CRS" in done.stderr

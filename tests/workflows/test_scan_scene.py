@@ -28,7 +28,7 @@ from geodeforest.errors import (
 )
 from geodeforest.geo.profile import corner
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
-from geodeforest.workflows import scan_scene, scan_work
+from geodeforest.workflows import budget, scan_scene, scan_work
 
 
 def scene_with_square(path, **profile):
@@ -353,7 +353,7 @@ def planned(monkeypatch):
         plans.append(plan)
         return real(scene, predictor, plan, *others)
 
-    monkeypatch.setattr(scan_scene, "_cpus", lambda: 64)
+    monkeypatch.setattr(budget, "cpus", lambda: 64)
     monkeypatch.setattr(scan_scene, "scan_rows", watched)
     return plans
 
@@ -373,10 +373,10 @@ def test_threads_nobody_asked_for_are_as_many_as_fit(tmp_path, planned):
 
 def test_no_more_threads_than_the_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6}, raising=False)
-    assert scan_scene._cpus() == 3
+    assert budget.cpus() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert scan_scene._cpus() == 1
+    assert budget.cpus() == 1
 
 
 def test_an_array_is_a_scene_too():
@@ -468,7 +468,7 @@ def test_peak_memory_does_not_grow_with_the_scenes_height(tmp_path):
 PLANNED = """
 import sys
 import geodeforest as gd
-from geodeforest.workflows import scan_scene
+from geodeforest.workflows import budget, scan_scene
 plans, real = [], scan_scene.scan_rows
 def watched(scene, predictor, plan, *others):
     plans.append(plan)

@@ -1,0 +1,92 @@
+"""What a plan's figures are made of."""
+
+import numpy as np
+import pytest
+
+from geodeforest.core.grid import Window
+from geodeforest.core.options import ScanOptions, Stored, plan_scan
+from geodeforest.geo.scene import open_scene
+from geodeforest.testing import ArraySource, ThresholdPredictor, small_spec
+from geodeforest.workflows.estimates import (
+    Trial,
+    WatchedScene,
+    chip_seconds,
+    reading_seconds,
+)
+
+
+def plan(threads=2, height=640, width=640):
+    return plan_scan(small_spec(), ScanOptions(), Stored(height, width, 3, 64), threads)
+
+
+def trial(**known):
+    return Trial(**{"chip": 0.0, "reading": 0.0, "sample": 0.0, "busy_share": 1.0, **known})
+
+
+def test_chips_are_shared_by_threads():
+    chips = len(plan().grid)
+    one, two = (trial(chip=1.0).seconds(plan(threads), cpus=2) for threads in (1, 2))
+    assert one == pytest.approx(chips, rel=0.05)
+    assert two == pytest.approx(chips / 2, rel=0.05)
+
+
+def test_more_threads_than_processors_do_not_help():
+    assert trial(chip=1.0).seconds(plan(8), cpus=2) == trial(chip=1.0).seconds(plan(2), cpus=2)
+
+
+def test_one_processor_does_all_one_after_the_other():
+    both = trial(chip=1.0, reading=50.0).seconds(plan(1), cpus=1)
+    assert both == pytest.approx(len(plan().grid) + 50, rel=0.02)
+
+
+def test_slow_reading_sets_the_pace():
+    assert trial(chip=0.01, reading=500.0).seconds(plan(), cpus=4) == pytest.approx(500, rel=0.01)
+
+
+def test_chips_of_what_was_not_observed_cost_nothing():
+    half = trial(chip=1.0, busy_share=0.5).seconds(plan(1), cpus=2)
+    assert half == pytest.approx(len(plan().grid) / 2, rel=0.05)
+
+
+def test_a_watched_scene_counts_what_it_reads():
+    valid = np.zeros((40, 40), bool)
+    valid[:10, :20] = True
+    watched = WatchedScene(ArraySource(np.zeros((1, 40, 40)), valid))
+    watched.read(Window(0, 0, 10, 40))
+    watched.read(Window(20, 0, 10, 40))
+    assert watched.assessed_share == 0.25
+    assert watched.busy_share == 0.5
+    assert watched.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("grid_px", "window", "touched"),
+    [
+        (256, Window(0, 0, 64, 64), 1),
+        (256, Window(60, 10, 8, 8), 2),
+        (64, Window(0, 0, 16, 16), 1),  # the file is four times as fine as the grid
+        (64, Window(15, 0, 2, 64), 8),
+        (1024, Window(0, 0, 257, 1), 2),  # the grid is four times as fine as the file
+    ],
+)
+def test_reading_all_blocks_takes_as_much_longer_as_there_are_more(
+    make_scene, grid_px, window, touched
+):
+    path = make_scene(np.zeros((1, 256, 256), np.uint8), tiled=True, blockxsize=64, blockysize=64)
+    with open_scene(path) as scene:
+        watched = WatchedScene(ArraySource(np.zeros((1, grid_px, grid_px), np.uint8)))
+        watched.read(window)
+        seconds = reading_seconds(watched, scene.profile)
+    assert seconds == pytest.approx(watched.seconds * 16 / touched)
+
+
+def test_a_chip_is_timed_with_all_threads_at_work():
+    shapes = []
+
+    class Watched(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            shapes.append(chips.shape)
+            return super().predict(chips)
+
+    assert chip_seconds(plan(), Watched()) > 0
+    assert shapes == [(1, 64, 64, 3)] * 6
