@@ -6,6 +6,7 @@ Values only: whoever reads a product's metadata fills them. Knows no file and no
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,14 +50,15 @@ def tag_calibration(gain: Sequence[float], offset: Sequence[float]) -> Calibrati
 class ProductMask:
     """A raster that says which pixels are cloud, shadow or otherwise not the ground.
 
-    ``path`` is anything ``open_raster`` takes. A pixel is hidden where its number is one
-    of ``hidden_values`` or has one of ``hidden_bits`` (0 is the lowest) set.
+    ``path`` is anything ``open_raster`` takes. A pixel is hidden where its number in one of
+    ``bands`` is one of ``hidden_values`` or has one of ``hidden_bits`` (0 is the lowest) set.
     """
 
-    path: str
+    path: str | os.PathLike[str]
     hidden_values: tuple[int, ...]
     hidden_bits: tuple[int, ...]
     name: str
+    bands: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from geodeforest.errors import BandMissing, OptionError, SceneUnreadable
 
 # Sentinel-2's band numbers in words (ESA, Sentinel-2 User Handbook, table of spectral
-# bands), with and without the zero. Landsat 8 and 9 agree on bands 2 to 4. Landsat 4 to 7
-# do not: there B4 is near infrared, so such scenes need --bands.
+# bands), with and without the zero. Landsat 8 and 9 agree on bands 2 to 4; of Landsat 4 to 7
+# ``geo.landsat`` tells the meaning.
 _SENTINEL2 = {
     "b01": "coastal",
     "b02": "blue",
@@ -51,7 +51,8 @@ class Band:
 
     ``colour`` is GDAL's colour interpretation in lower case. ``nodata`` is None where
     none is declared or the band's dtype cannot hold it. The file says that a number times
-    ``gain`` plus ``offset`` is what was measured.
+    ``gain`` plus ``offset`` is what was measured. ``meaning`` is the
+    spectral band in words where a product tells: Landsat 7's B4 is not red.
     """
 
     index: int
@@ -60,6 +61,12 @@ class Band:
     nodata: float | None
     gain: float = 1.0
     offset: float = 0.0
+    meaning: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What it is, in comparable form; empty where nothing tells."""
+        return self.meaning or canonical(self.description or "")
 
     @property
     def name(self) -> str:
@@ -79,9 +86,14 @@ def canonical(name: str) -> str:
     for mark in ",;([":
         word = word.partition(mark)[0]
     word = word.strip()
-    if (number := _NUMBERED.fullmatch(word)) is not None:
-        word = f"b{number[1]}"
+    word = band_number(word) or word
     return _ALIASES.get(word, word)
+
+
+def band_number(name: str) -> str | None:
+    """The number in a band's name, such as "b4" of SR_B4 or B04_10m; None without one."""
+    found = _NUMBERED.fullmatch(name.casefold())
+    return None if found is None else f"b{found[1].removeprefix('0')}"
 
 
 def band_word(name: str) -> str | None:
@@ -153,13 +165,28 @@ def _named(entry: str, present: Sequence[Band], path: object) -> Band:
 
 
 def _matches(name: str, present: Sequence[Band]) -> list[Band]:
-    exact = [b for b in present if (b.description or "").casefold() == name.casefold()]
-    return exact or [b for b in present if canonical(b.description or "") == canonical(name)]
+    """The bands that a user means: by the file's own name or number, else by what they are."""
+    for key in (str.casefold, band_number):
+        wanted = key(name)
+        found = [b for b in present if wanted and b.description and key(b.description) == wanted]
+        if found:
+            return found
+    return _meant(name, present)
+
+
+def _meant(name: str, present: Sequence[Band]) -> list[Band]:
+    """The bands that a model means."""
+    exact = [
+        b
+        for b in present
+        if b.meaning is None and (b.description or "").casefold() == name.casefold()
+    ]
+    return exact or [b for b in present if b.word == canonical(name)]
 
 
 def _find(wanted: Sequence[str], data: Sequence[Band], path: object) -> tuple[Band, ...]:
-    by_name = [_matches(name, data) for name in wanted]
-    if any(by_name) or any(canonical(b.description or "") in SPECTRAL for b in data):
+    by_name = [_meant(name, data) for name in wanted]
+    if any(by_name) or any(b.word in SPECTRAL for b in data):
         # The file says what its bands are: then a band it does not name is not there.
         for name, found in zip(wanted, by_name, strict=True):
             if len(found) != 1:

@@ -20,17 +20,15 @@ from geodeforest.core.reflectance import ProductMask
 from geodeforest.errors import LimitUnusable
 from geodeforest.geo.bands import Band
 from geodeforest.geo.class_map import class_names, is_class_map
+from geodeforest.geo.landsat import HIDDEN_BITS
 from geodeforest.geo.overlay import Overlay, Yes, open_known_raster, open_overlay, plain
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
+from geodeforest.geo.sentinel2 import HIDDEN_CLASSES
 
 MASKS: Mapping[str, Yes] = {
-    # No data, saturated, cloud shadow, cloud of medium and high probability, cirrus. (Sentinel-2
-    # Level-2A Algorithm Theoretical Basis Document 2.10, table of scene classes.)
-    "SCL": Yes((0, 1, 3, 8, 9, 10), name="SCL"),
-    # Fill, dilated cloud, cirrus, cloud, cloud shadow. (Landsat 8-9 Collection 2 Level 2 Science
-    # Product Guide, table of the pixel quality band.)
-    "QA_PIXEL": Yes((), bits=(0, 1, 2, 3, 4), name="QA_PIXEL"),
+    "SCL": Yes(HIDDEN_CLASSES, name="SCL"),
+    "QA_PIXEL": Yes((), bits=HIDDEN_BITS, name="QA_PIXEL"),
 }
 """Rasters that are known by their band's or file's name."""
 
@@ -155,7 +153,7 @@ def open_limits(scene: Scene, options: ScanOptions) -> Iterator[Limits]:
 
 
 def _product_mask(mask: ProductMask) -> Yes:
-    return Yes(mask.hidden_values, mask.hidden_bits, mask.name)
+    return Yes(mask.hidden_values, mask.hidden_bits, mask.name, mask.bands)
 
 
 def _mask_kind(path: PathLike, dataset: Any) -> Yes:

@@ -32,8 +32,11 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def scene_name(names: Sequence[str]) -> str:
-    """What a scene of these files is called: the file name of one, else ``common_stem``."""
-    return Path(names[0]).name if len(names) == 1 else common_stem(names)
+    """What a scene of these files is called: the file name of one, else ``common_stem``.
+
+    A product's metadata file stands for the product.
+    """
+    return _standing(Path(names[0])).name if len(names) == 1 else common_stem(names)
 
 
 def scene_stem(source: str | os.PathLike[str]) -> str:
@@ -45,15 +48,18 @@ def scene_stem(source: str | os.PathLike[str]) -> str:
     names = split_names(os.fspath(source))
     if len(names) > 1:
         return common_stem(names)
-    path = Path(file_name(names[0]) if is_remote(names[0]) else names[0])
-    if _SENTINEL2_METADATA.fullmatch(path.name):
-        path = path.absolute().parent
-    path = path.with_name(_LANDSAT_METADATA.sub(".tif", path.name))
+    path = _standing(Path(file_name(names[0]) if is_remote(names[0]) else names[0]))
     if path.suffix.lower() not in _PRODUCT_ENDINGS:
         return path.stem
     while path.suffix.lower() in _PRODUCT_ENDINGS:
         path = path.with_suffix("")
     return path.name
+
+
+def _standing(path: Path) -> Path:
+    if _SENTINEL2_METADATA.fullmatch(path.name):
+        return path.absolute().parent
+    return path.with_name(_LANDSAT_METADATA.sub(".tif", path.name)) if path.name else path
 
 
 def common_stem(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from geodeforest.core.addresses import is_remote, redacted, shown
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
+from geodeforest.geo.archives import ZIP_ERRORS, ZipMember, read_member
 from geodeforest.geo.headers import check_header
 from geodeforest.geo.remote import open_remote, remote_error
 from geodeforest.geo.tiff_chain import check_chain
@@ -51,6 +52,7 @@ _NOT_RASTERS = (
 # GDAL's virtual file systems, inline XML and any scheme; one letter is a Windows drive.
 _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
 _CODEC = re.compile(r"missing codec (?:of code )?(\w+)")
+_HEAD_BYTES = 64
 _AUX_XML_LIMIT = 2**24
 _AUX_XML_POINTERS = (b"OVERVIEW_FILE", b"SourceFilename", b"/vsi")
 
@@ -73,12 +75,10 @@ def open_raster(
     """
     name = os.fspath(path)
     remote = is_remote(name)
-    if not remote:
-        _refuse_name(name)
-    dataset = _fetched(name) if remote else _local(Path(path), drivers)
+    dataset = _fetched(name) if remote else _local(path, drivers)
     try:
         check_header(dataset, shown(name), rules)
-        if dataset.driver == "GTiff" and not remote:
+        if dataset.driver == "GTiff" and not (remote or isinstance(path, ZipMember)):
             check_chain(Path(path))
     except BaseException:
         dataset.close()
@@ -96,21 +96,24 @@ def _fetched(address: str) -> rasterio.DatasetReader:
         raise remote_error(address, cause(error)) from None
 
 
-def _local(path: Path, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
-    driver = _driver(path, drivers)
-    _check_side_cars(path)
-    return _opened(path, driver)
+def _local(path: str | os.PathLike[str], drivers: tuple[str, ...]) -> rasterio.DatasetReader:
+    if isinstance(path, ZipMember):
+        return _opened(path, _driver(path, drivers))
+    _refuse_name(os.fspath(path))
+    driver = _driver(Path(path), drivers)
+    _check_side_cars(Path(path))
+    return _opened(Path(path), driver)
 
 
-def _opened(path: Path, driver: str) -> rasterio.DatasetReader:
-    whole = path.absolute()
+def _opened(path: Path | ZipMember, driver: str) -> rasterio.DatasetReader:
+    whole = path.gdal_path if isinstance(path, ZipMember) else os.fspath(path.absolute())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # is said in an error
             return rasterio.open(whole, driver=driver)
     except GDAL_ERRORS as error:
         # GDAL begins with the file's name, and some drivers name its folder too.
-        why = cause(error).replace(str(whole), path.name).removeprefix(f"{path.name}: ")
+        why = cause(error).replace(whole, Path(path).name).removeprefix(f"{Path(path).name}: ")
         if (codec := _CODEC.search(why)) is not None:
             raise SceneUnreadable(
                 path,
@@ -146,7 +149,7 @@ def _refuse_name(path: str) -> None:
         raise SceneUnreadable(path, "has a name that is not UTF-8", "rename it") from None
 
 
-def _driver(path: Path, drivers: tuple[str, ...]) -> str:
+def _driver(path: Path | ZipMember, drivers: tuple[str, ...]) -> str:
     head = _head(path)
     for driver in drivers:
         if head.startswith(_MAGIC[driver]):
@@ -158,7 +161,9 @@ def _driver(path: Path, drivers: tuple[str, ...]) -> str:
     raise SceneUnreadable(path, f"is not a {kinds} file", "convert it to GeoTIFF first")
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path | ZipMember) -> bytes:
+    if isinstance(path, ZipMember):
+        return _member_head(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -166,7 +171,7 @@ def _head(path: Path) -> bytes:
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
             raise SceneUnreadable(path, "is not a regular file", "copy it to a file first")
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(_HEAD_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SceneNotFound(path) from error
     except SceneUnreadable:
@@ -178,6 +183,14 @@ def _head(path: Path) -> bytes:
     if not head:
         raise SceneUnreadable(path, "is empty", "download or copy it again")
     return head
+
+
+def _member_head(member: ZipMember) -> bytes:
+    try:
+        return read_member(member, _HEAD_BYTES)
+    except ZIP_ERRORS as error:
+        why = f"cannot be read ({cause(error)})"
+        raise SceneUnreadable(member, why, "download or copy the archive again") from error
 
 
 def _check_side_cars(path: Path) -> None:

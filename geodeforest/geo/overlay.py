@@ -104,7 +104,9 @@ def open_overlay(
 
 
 @contextmanager
-def open_known_raster(path: str, grid: Grid, what: str, yes: Yes) -> Iterator[RasterOverlay]:
+def open_known_raster(
+    path: str | os.PathLike[str], grid: Grid, what: str, yes: Yes
+) -> Iterator[RasterOverlay]:
     """Open a raster of which is known how to read it, such as a product's own.
 
     Raises:

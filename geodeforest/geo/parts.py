@@ -26,7 +26,7 @@ from geodeforest.geo.georeference import LocatedBy
 from geodeforest.geo.mask_kinds import MaskKind, array_kinds, dataset_kinds
 from geodeforest.geo.opening import GDAL_ERRORS, cause
 
-Stored: TypeAlias = tuple[NDArray[np.generic], NDArray[np.bool_]]
+StoredPixels: TypeAlias = tuple[NDArray[np.generic], NDArray[np.bool_]]
 """Stored numbers (bands, rows, cols) and which pixels (rows, cols) are real."""
 
 
@@ -90,7 +90,7 @@ class Part(Protocol):
         """The data type of a band."""
         ...
 
-    def read(self, bands: Sequence[Band], window: Window) -> Stored:
+    def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
 
         Raises:
@@ -125,7 +125,7 @@ class DatasetPart:
         """The data type of a band."""
         return str(self._dataset.dtypes[index - 1])
 
-    def read(self, bands: Sequence[Band], window: Window) -> Stored:
+    def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
 
         Raises:
@@ -181,7 +181,7 @@ class ArrayPart:
         """The data type of a band."""
         return self.dtype_of(self._raster)
 
-    def read(self, bands: Sequence[Band], window: Window) -> Stored:
+    def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside."""
         planes = self._raster.array[:, window.rows, window.cols][[b.index - 1 for b in bands]]
         values = np.ascontiguousarray(planes)
@@ -221,7 +221,7 @@ def storable(nodata: float | None, dtype: str) -> float | None:
     return stored if np.isfinite(stored) == np.isfinite(nodata) else None
 
 
-def _unwritten(bands: Sequence[Band], window: Window, dtype: str) -> Stored:
+def _unwritten(bands: Sequence[Band], window: Window, dtype: str) -> StoredPixels:
     shape = (window.height, window.width)
     values = np.empty((len(bands), *shape), dtype)
     for plane, band in zip(values, bands, strict=True):

@@ -189,12 +189,13 @@ def image_date(tags: Iterable[Mapping[str, str]]) -> str | None:
     """The ISO 8601 date on which the image was taken, from the file's tags."""
     found = {key.upper(): value for some in tags for key, value in some.items()}
     for key in _DATE_TAGS:
-        if (day := _iso_date(found.get(key, ""))) is not None:
+        if (day := iso_date(found.get(key, ""))) is not None:
             return day
     return None
 
 
-def _iso_date(text: str) -> str | None:
+def iso_date(text: str) -> str | None:
+    """The ISO 8601 date at the beginning of a text such as "20200701T140051"; None without."""
     if (match := _DATE.match(text)) is None:
         return None
     year, _, month, day = match.groups()

@@ -6,11 +6,12 @@ Rasters are the business of ``parts``, and what a user may name as a scene that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import rasterio
@@ -23,13 +24,15 @@ from geodeforest.errors import SceneUnreadable
 from geodeforest.geo.bands import Band, refuse_palette, select_bands
 from geodeforest.geo.georeference import check_georeference, scene_gsd, with_crs
 from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause
-from geodeforest.geo.parts import Part, Raster
+from geodeforest.geo.parts import Part, Raster, StoredPixels
+from geodeforest.geo.products import Member
 from geodeforest.geo.profile import (
     SceneProfile,
     image_date,
     same_grid,
 )
-from geodeforest.geo.sources import OpenSource, Source, open_source
+from geodeforest.geo.sources import SceneFiles, Source, find_scene, open_member
+from geodeforest.geo.sun import sun_over
 
 __all__ = ["Raster", "Scene", "Source", "block_cache", "open_scene"]
 
@@ -58,6 +61,10 @@ class Scene(SceneSource, Protocol):
         ...
 
 
+Opener: TypeAlias = Callable[[Part | Member], Part]
+"""Opens a raster of a product; others are open."""
+
+
 class RasterScene:
     """A scene in rasters, files or arrays.
 
@@ -68,9 +75,9 @@ class RasterScene:
         SceneUnreadable: parts that are read differ in grid, CRS or dtype.
     """
 
-    def __init__(self, source: OpenSource, bands: tuple[Band, ...]) -> None:
-        self.bands = bands
-        self._shares = _shares(source.parts, bands)
+    def __init__(self, files: SceneFiles, bands: Sequence[Band], opener: Opener) -> None:
+        self._shares = _shares(files, bands, opener)
+        self.bands = _chosen(self._shares, bands)
         first, others = self._shares[0].part, [share.part for share in self._shares[1:]]
         self._dtype = first.dtype(self._shares[0].bands[0].index)
         for share in self._shares:
@@ -80,18 +87,23 @@ class RasterScene:
             k: v for part in reversed(used) for k, v in part.tags.items()
         }
         self.located_by = first.located_by
+        self._blank = None if files.listing is None else files.listing.blank
+        product = None
+        if files.listing is not None:
+            product = files.listing.product(self.bands, self._dtype, partial(sun_over, first))
         self.profile = SceneProfile(
-            name=source.name,
-            path=source.path,
+            name=files.name,
+            path=files.path,
             height=first.height,
             width=first.width,
             transform=first.transform,
             crs=first.crs,
             dtype=self._dtype,
-            bands=tuple(band.name for band in bands),
+            bands=tuple(band.name for band in self.bands),
             gsd_m=scene_gsd(first.transform, first.crs, first.height, first.width),
-            date=image_date(part.tags for part in used),
+            date=(product and product.date) or image_date(part.tags for part in used),
             block=(max(p.block[0] for p in used), max(p.block[1] for p in used)),
+            product=product,
             files=tuple(part.path for part in used),
         )
 
@@ -121,14 +133,20 @@ class RasterScene:
         """
         if window.within(self.height, self.width) != window:
             raise ValueError(f"{window} leaves the scene of {self.height} x {self.width} px")
+        values, valid = self._stored_pixels(window)
+        if self._blank is not None:
+            valid &= (values != self._blank).any(axis=0)
+        return Pixels(values, valid)
+
+    def _stored_pixels(self, window: Window) -> StoredPixels:
         if len(self._shares) == 1:
-            return Pixels(*self._shares[0].part.read(self._shares[0].bands, window))
+            return self._shares[0].part.read(self._shares[0].bands, window)
         shape = (window.height, window.width)
         values, valid = np.empty((len(self.bands), *shape), self._dtype), np.ones(shape, bool)
         for share in self._shares:
             values[share.places], seen = share.part.read(share.bands, window)
             valid &= seen
-        return Pixels(values, valid)
+        return values, valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +182,15 @@ def open_scene(
         SceneTooLarge: it has more pixels than the ``rules`` allow.
     """
     with ExitStack() as stack:
-        found = open_source(source, stack, rules)
+        found = find_scene(source, stack, rules)
         try:
-            chosen = select_bands(_numbered(found.parts), found.path, bands=bands, wanted=wanted)
-            scene = RasterScene(found, chosen)
+            chosen = select_bands(found.bands, found.path, bands=bands, wanted=wanted)
+            scene = RasterScene(found, chosen, partial(open_member, stack=stack, rules=rules))
             if assign_crs is not None:
                 scene.profile = with_crs(scene.profile, assign_crs)
             _refuse_complex(scene.profile)
             if not palette:
-                refuse_palette(chosen, found.path)
+                refuse_palette(scene.bands, found.path)
             if georeferenced:
                 check_georeference(scene.profile, scene.located_by)
         except GDAL_ERRORS as error:
@@ -187,22 +205,27 @@ def block_cache(size_bytes: int) -> rasterio.Env:
     return rasterio.Env(GDAL_CACHEMAX=size_bytes)  # in bytes here, whatever GDAL's own manual says
 
 
-def _numbered(parts: Sequence[Part]) -> tuple[Band, ...]:
-    # All bands of all parts, counted through from 1 as --bands does.
-    every = (band for part in parts for band in part.bands)
-    return tuple(replace(band, index=index) for index, band in enumerate(every, 1))
-
-
-def _shares(parts: Sequence[Part], bands: tuple[Band, ...]) -> list[_Share]:
+def _shares(files: SceneFiles, bands: Sequence[Band], opener: Opener) -> list[_Share]:
+    """What each member gives, those that give nothing left out; opens what is not open yet."""
     shares, before = [], 0
-    for part in parts:
-        within = range(before + 1, before + 1 + len(part.bands))
+    for member in files.members:
+        count = len(member.labels if isinstance(member, Member) else member.bands)
+        within = range(before + 1, before + 1 + count)
         places = [place for place, band in enumerate(bands) if band.index in within]
-        own = tuple(replace(bands[at], index=bands[at].index - before) for at in places)
-        if own:
+        if places:
+            part = opener(member)
+            own = tuple(part.bands[bands[at].index - before - 1] for at in places)
             shares.append(_Share(part, own, places))
-        before += len(part.bands)
+        before += count
     return sorted(shares, key=lambda share: share.places[0])
+
+
+def _chosen(shares: Sequence[_Share], bands: Sequence[Band]) -> tuple[Band, ...]:
+    # As the open files tell, with the scene's numbers.
+    found = {
+        at: band for share in shares for at, band in zip(share.places, share.bands, strict=True)
+    }
+    return tuple(replace(found[at], index=band.index) for at, band in enumerate(bands))
 
 
 def _check_fits(share: _Share, first: Part, dtype: str) -> None:

@@ -1,7 +1,7 @@
-"""Whatever a user names as a scene becomes the open rasters that it consists of.
+"""Whatever a user names as a scene: the rasters that it consists of, and their bands.
 
-Knows paths, lists of files, open datasets and arrays. Which bands of them are read, and
-whether they fit together, is for ``scene`` to say.
+Knows paths, lists of files, products, open datasets and arrays. Which bands are read, and
+whether the rasters fit together, is for ``scene`` to say.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from rasterio.vrt import WarpedVRT
 from geodeforest.core.addresses import redacted, shown
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import OptionError, SceneUnreadable
-from geodeforest.geo.bands import SPECTRAL, Band, band_word, canonical
+from geodeforest.geo import landsat, planet, sentinel2, stac
+from geodeforest.geo.bands import SPECTRAL, Band, band_word
 from geodeforest.geo.names import scene_name, split_names
 from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause, open_raster
 from geodeforest.geo.parts import ArrayPart, DatasetPart, Part, Raster
+from geodeforest.geo.product_files import DiskFolder, Folder, zip_folder
+from geodeforest.geo.products import Label, Listing, Member
 
 _ARRAY_NAME = "array"
+_ZIP = b"PK\x03\x04"
 
 Source: TypeAlias = str | os.PathLike[str] | Raster | Sequence[Any] | Any
 """What can be opened as a scene: a path or several with commas, a ``Raster``, an open rasterio
@@ -34,35 +38,133 @@ dataset, a rioxarray DataArray, or a sequence of paths or datasets on one grid.
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSource:
-    """The rasters of a scene, all of them open. ``path`` is what messages call it."""
+class SceneFiles:
+    """A scene before its bands are chosen: ``bands`` are those of all ``members`` in order.
 
-    parts: tuple[Part, ...]
+    Members of a product are opened when one of their bands is read, others are open.
+    ``path`` is what messages call the scene.
+    """
+
+    members: tuple[Part | Member, ...]
+    bands: tuple[Band, ...]
     path: str
     name: str
+    listing: Listing | None = None
 
 
-def open_source(source: Source, stack: ExitStack, rules: OpenRules = RULES) -> OpenSource:
-    """Open what a user named; ``stack`` closes what was opened here.
+def find_scene(source: Source, stack: ExitStack, rules: OpenRules = RULES) -> SceneFiles:
+    """What a user named; ``stack`` closes what was opened here.
 
     Raises:
         SceneNotFound: there is no such file.
-        SceneUnreadable: not a raster, or damaged.
+        SceneUnreadable: neither a raster nor a known product, or damaged.
         SceneTooLarge: it has more pixels than the ``rules`` allow.
         OptionError: it is nothing that can be a scene.
     """
     if isinstance(source, str | os.PathLike):
         source = split_names(os.fspath(source))
-    if not isinstance(source, list | tuple):
-        part = _part(source, stack, rules)
-        return OpenSource((part,), part.path, Path(part.path).name)
-    if not source:
+    several = source if isinstance(source, list | tuple) else (source,)
+    if not several:
         raise OptionError("scene: no file is named; give one at least")
-    parts = tuple(_part(each, stack, rules) for each in source)
-    paths = [part.path for part in parts]
+    if all(isinstance(each, str | os.PathLike) for each in several):
+        paths = tuple(os.fspath(each) for each in several)
+        if (listing := _listing(paths)) is not None:
+            told = tuple(map(shown, paths))
+            return SceneFiles(listing.members, listing.bands(), told[0], scene_name(told), listing)
+    parts = tuple(_part(each, stack, rules) for each in several)
+    paths = tuple(part.path for part in parts)
     if len(parts) > 1:
         parts = tuple(map(_with_file_name, parts))
-    return OpenSource(parts, paths[0], scene_name(paths))
+        return SceneFiles(parts, _numbered(parts), paths[0], scene_name(paths))
+    return _stack_of_bands(parts[0])
+
+
+def open_member(member: Part | Member, stack: ExitStack, rules: OpenRules = RULES) -> Part:
+    """A member as an open raster, its bands as the product's metadata tell.
+
+    Raises:
+        SceneNotFound: there is no such file.
+        SceneUnreadable: not a raster, damaged, or not with the bands that it should have.
+        SceneTooLarge: it has more pixels than the ``rules`` allow.
+    """
+    if not isinstance(member, Member):
+        return member
+    part = _part(member.path, stack, rules)
+    data = [band for band in part.bands if band.colour != "alpha"]
+    if len(data) != len(member.labels):
+        raise SceneUnreadable(
+            part.path,
+            f"has {len(data)} bands, and its metadata tell of {len(member.labels)}",
+            "download or copy it again",
+        )
+    labelled = tuple(map(_labelled, data, member.labels))
+    part.bands = (*labelled, *part.bands[len(data) :])
+    return part
+
+
+def _labelled(band: Band, label: Label) -> Band:
+    nodata = band.nodata if label.nodata is None else label.nodata
+    return replace(band, description=label.name, nodata=nodata, meaning=label.meaning)
+
+
+def _listing(paths: tuple[str, ...]) -> Listing | None:
+    """The product that paths name, if it is of a known kind."""
+    path = Path(paths[0])
+    if len(paths) == 1:
+        if (folder := _folder(path)) is not None:
+            found = sentinel2.list_product(folder) or landsat.list_product(folder)
+            if found is None:
+                why = "is a directory without a Sentinel-2 or Landsat product"
+                raise SceneUnreadable(path, why, "give the path of the raster in it")
+            return found
+        if path.suffix.lower() == ".json" and path.is_file():
+            is_landsat = path.name.endswith("_MTL.json")
+            return landsat.list_metadata(path) if is_landsat else stac.list_item(path)
+        if path.name.endswith(("_MTL.txt", "_MTL.xml")) and path.is_file():
+            return landsat.list_metadata(path)
+    return sentinel2.list_files(paths) or landsat.list_files(paths)
+
+
+def _folder(path: Path) -> Folder | None:
+    """The folder that a path names: itself, that of a product's metadata, or in a zip archive."""
+    if path.is_dir():
+        return DiskFolder(path)
+    if path.name in sentinel2.METADATA:
+        return DiskFolder(path.parent)
+    if not _begins(path, _ZIP):
+        return None
+    folder = zip_folder(path, (*sentinel2.METADATA, *landsat.METADATA))
+    if folder is None:
+        why = "is a zip archive without a Sentinel-2 or Landsat product"
+        raise SceneUnreadable(path, why, "unpack it first")
+    return folder
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except (OSError, ValueError):  # what is wrong, opening it as a raster tells
+        return False
+
+
+def _stack_of_bands(part: Part) -> SceneFiles:
+    """One raster, with what its name tells of a product."""
+    listing = planet.list_file(part.path, part.bands) or landsat.list_stack(part.path, part.bands)
+    if listing is not None:
+        part.bands = tuple(map(_completed, part.bands, listing.labels))
+    return SceneFiles((part,), part.bands, part.path, Path(part.path).name, listing)
+
+
+def _completed(band: Band, label: Label) -> Band:
+    nodata = label.nodata if band.nodata is None else band.nodata
+    description = band.description or label.name or None
+    # A writer that knows nothing of the product may call four bands red, green, blue and alpha.
+    return replace(
+        band, description=description, colour="undefined", nodata=nodata, meaning=label.meaning
+    )
 
 
 def _part(source: Any, stack: ExitStack, rules: OpenRules) -> Part:
@@ -90,6 +192,12 @@ def _dataset(dataset: Any, path: str) -> DatasetPart:
         ) from error
 
 
+def _numbered(parts: Sequence[Part]) -> tuple[Band, ...]:
+    # All bands of all parts, counted through from 1 as --bands does.
+    every = (band for part in parts for band in part.bands)
+    return tuple(replace(band, index=index) for index, band in enumerate(every, 1))
+
+
 def _with_file_name(part: Part) -> Part:
     # Of one band among several files the name often says which band it is.
     if len(part.bands) == 1:
@@ -98,7 +206,7 @@ def _with_file_name(part: Part) -> Part:
 
 
 def _named(band: Band, stem: str) -> Band:
-    if canonical(band.description or "") in SPECTRAL:
+    if band.word in SPECTRAL:
         return band
     return replace(band, description=band_word(stem) or band.description or stem)
 

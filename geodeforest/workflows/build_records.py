@@ -27,8 +27,9 @@ from geodeforest.core.ports import Progress
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
 from geodeforest.errors import GeodeforestWarning, LabelMismatch, OptionError, RecordError
-from geodeforest.geo.bands import SPECTRAL, Band, canonical
+from geodeforest.geo.bands import SPECTRAL, Band
 from geodeforest.geo.labels import IGNORED, LabelRule, Labels, open_labels
+from geodeforest.geo.names import scene_stem
 from geodeforest.geo.profile import SceneProfile, shifted
 from geodeforest.geo.scene import Scene, open_scene
 from geodeforest.scanning import MEDIAN
@@ -196,7 +197,7 @@ def class_id(name: str, classes: Sequence[ClassDef] = CLASSES) -> int:
 
 def group_of(scene: str | os.PathLike[str]) -> str:
     """The name under which a scene's chips stay together: its file name, without ending."""
-    return _CHIP_NAME.sub("", Path(scene).stem)
+    return _CHIP_NAME.sub("", scene_stem(scene))
 
 
 def _groups(pairs: Sequence[Pair], options: BuildOptions) -> tuple[str, ...]:
@@ -351,8 +352,7 @@ def _band_names(scenes: Sequence[_Seen], options: BuildOptions) -> tuple[str, ..
 def _meaning(band: Band) -> str:
     # Writers put anything into descriptions, so only those that name a spectral band count
     # for more than the colour.
-    word = canonical(band.description or "")
-    return word if word in SPECTRAL else replace(band, description=None).name
+    return band.word if band.word in SPECTRAL else replace(band, description=None).name
 
 
 def _chips(pair: Pair, group: str, seen: _Seen, options: BuildOptions) -> Iterator[Record]:

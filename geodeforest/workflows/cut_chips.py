@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geodeforest.geo.chips import Chip, read_chips, write_chip, write_labels
 from geodeforest.geo.files import DirectoryOutput
+from geodeforest.geo.names import scene_stem
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Source, open_scene
 
@@ -81,7 +81,7 @@ def cut_chips(
         directory = stack.enter_context(place)
         for piece in read_chips(opened, chip, overlap):
             count += 1
-            name = f"{Path(profile.name).stem}_r{piece.window.row:05}_c{piece.window.col:05}"
+            name = f"{scene_stem(profile.name)}_r{piece.window.row:05}_c{piece.window.col:05}"
             tags = _tags(profile, piece)
             write_chip(directory / f"{name}.tif", piece, opened.bands, tags)
             if truth is not None:

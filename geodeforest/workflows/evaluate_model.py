@@ -26,6 +26,7 @@ from geodeforest.errors import OptionError
 from geodeforest.geo.class_map import ClassMap, open_class_map
 from geodeforest.geo.files import OutputSet, naming_faults
 from geodeforest.geo.labels import LabelRule, open_labels
+from geodeforest.geo.names import scene_stem
 from geodeforest.geo.raster_sinks import ConfusionMapSink, confusion_codes
 from geodeforest.workflows.build_records import group_of
 from geodeforest.workflows.evaluation import Evaluation, counted
@@ -132,7 +133,7 @@ class EvaluationFiles:
         """The confusion map of each scene; none without a folder."""
         if self.maps is None:
             return []
-        return [self.maps / f"{Path(scene).stem}_confusion.tif" for scene, _ in pairs]
+        return [self.maps / f"{scene_stem(scene)}_confusion.tif" for scene, _ in pairs]
 
 
 def evaluate(
