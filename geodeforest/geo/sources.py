@@ -102,6 +102,19 @@ def open_member(member: Part | Member, stack: ExitStack, rules: OpenRules = RULE
     return part
 
 
+def open_parts(
+    files: SceneFiles, stack: ExitStack, rules: OpenRules = RULES
+) -> tuple[Part, *tuple[Part, ...]]:
+    """The rasters of a scene that are open, and of a product its first one.
+
+    Raises:
+        SceneNotFound, SceneUnreadable, SceneTooLarge: the first one cannot be opened.
+    """
+    first, *others = files.members
+    more = (member for member in others if not isinstance(member, Member))
+    return open_member(first, stack, rules), *more
+
+
 def _labelled(band: Band, label: Label) -> Band:
     nodata = band.nodata if label.nodata is None else label.nodata
     return replace(band, description=label.name, nodata=nodata, meaning=label.meaning)

@@ -20,7 +20,7 @@ from geodeforest.errors import GeodeforestError
 from geodeforest.geo.georeference import scene_gsd
 from geodeforest.geo.profile import image_date
 from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
-from geodeforest.geo.sources import open_source
+from geodeforest.geo.sources import find_scene, open_parts
 from geodeforest.scanning import Radiometry, radiometry
 from geodeforest.workflows.budget import check_budget, cpus, plan_of
 from geodeforest.workflows.estimates import Trial, WatchedScene, chip_seconds, reading_seconds
@@ -104,10 +104,11 @@ def _unplaced(
 def _header(scene: Source, options: ScanOptions) -> dict[str, Any]:
     """What the first raster of a scene says of itself, whatever is wrong with it."""
     with ExitStack() as stack:
-        found = open_source(scene, stack, options.rules)
-        part = found.parts[0]
-        bands = [band for part in found.parts for band in part.bands]
-        masks = [kind for part in found.parts for kind in part.masks]
+        found = find_scene(scene, stack, options.rules)
+        parts = open_parts(found, stack, options.rules)
+        part = parts[0]
+        masks = [kind for part in parts for kind in part.masks]
+        known = None if found.listing is None else found.listing.date
         return {
             "scene": {
                 "name": found.name,
@@ -116,8 +117,8 @@ def _header(scene: Source, options: ScanOptions) -> dict[str, Any]:
                 "crs": None if part.crs is None else part.crs.to_string(),
                 "transform": [float(number) for number in tuple(part.transform)[:6]],
                 "gsd_m": scene_gsd(part.transform, part.crs, part.height, part.width),
-                "date": image_date(part.tags for part in found.parts),
-                "bands": [band.name for band in bands],
+                "date": known or image_date(part.tags for part in parts),
+                "bands": [band.name for band in found.bands],
                 "dtype": part.dtype(1),
             },
             "block": list(part.block),
