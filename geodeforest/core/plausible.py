@@ -50,6 +50,13 @@ class Levels:
         """The levels of stored numbers (bands, pixels)."""
         return cls(*np.percentile(sample.astype(np.float64), tuple(_LEVELS.values()), axis=1))
 
+    @property
+    def fill(self) -> float | None:
+        """The number that a border seems to be filled with: the least of all, in all bands."""
+        least = float(self.dark[0])
+        same = (self.darkest == least) & (self.dark == least) & (self.brightest > least)
+        return least if least <= 0 and bool(same.all()) else None
+
     def of_bands(self, order: list[int]) -> Levels:
         """The levels of some of the bands."""
         return Levels(*(getattr(self, level)[order] for level in _LEVELS))
@@ -108,6 +115,11 @@ def doubts(levels: Levels, spec: ModelSpec, dtype: str, scale: BandScale) -> lis
     trained = Trained.of(spec)
     if trained is None:
         return []
+    if (fill := levels.fill) is not None:
+        return [
+            f"2 % of the pixels or more are {fill:g} in every band, and are taken for ground; if "
+            f"that stands for no data, say so: rio edit-info --nodata {fill:g} SCENE"
+        ]
     seen = levels.scaled(scale)
     swapped = _swapped(seen, spec.bands)
     if trained.fits(seen):

@@ -99,13 +99,13 @@ def _offset(reading: Reading, other: BandScale) -> str:
     if reading.offset:
         return (
             f"with Sentinel-2's offset of {amount:g}, told by {reading.source}, dark ground would "
-            f"reflect less than nothing; read as corrected already, {_become(other)}"
+            f"reflect less than nothing; read as corrected already, {_as_with(other)}"
             f"{_or_scale(reading.scale, 'the offset is there')}"
         )
     against = "" if reading.guess else f", of which {reading.source} tells nothing"
     return (
         f"even the darkest numbers lie near or above {amount:g} in every band; read with "
-        f"Sentinel-2's offset of {amount:g} (baseline 04.00 and later){against}, {_become(other)}"
+        f"Sentinel-2's offset of {amount:g} (baseline 04.00 and later){against}, {_as_with(other)}"
         f"{_or_scale(reading.scale, 'there is none')}"
     )
 
@@ -113,12 +113,12 @@ def _offset(reading: Reading, other: BandScale) -> str:
 def _read_as(reading: Reading, instead: Reading, levels: Levels) -> str:
     return (
         f"{lie(levels)}, which does not fit {reading.source}; read as "
-        f"{instead.source}, {_become(instead.scale)}{_or_scale(reading.scale, 'they are not')}"
+        f"{instead.source}, {_as_with(instead.scale)}{_or_scale(reading.scale, 'they are not')}"
     )
 
 
-def _become(scale: BandScale) -> str:
-    return f"{scale} become the model's 0..1"
+def _as_with(scale: BandScale) -> str:
+    return f"as with {option_for(scale)}" if scale.bands is None else f"by {scale}"
 
 
 def _or_scale(scale: BandScale, if_what: str) -> str:

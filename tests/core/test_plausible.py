@@ -110,6 +110,14 @@ def test_a_scene_with_more_haze_than_any_of_the_training_raises_no_doubt():
     assert doubtful([711, 949, 1158], [1270, 1228, 1340]) == []
 
 
+@pytest.mark.parametrize(("fill", "dtype"), [(0, "uint16"), (-9999, "float32"), (0, "uint8")])
+def test_a_border_that_is_not_declared_is_named(fill, dtype):
+    seen = Levels(*np.repeat([[fill], [fill], [900], [1000]], 3, axis=1).astype(float))
+    (doubt,) = doubts(seen, trained_spec(), dtype, REFLECTANCE)
+    assert f"are {fill} in every band" in doubt
+    assert f"--nodata {fill} SCENE" in doubt
+
+
 def test_another_band_in_the_place_of_red_is_named():
     (doubt,) = doubtful([2500, 642, 711], [4037, 1435, 1309])
     assert doubt.startswith("the red band is 3.1 times brighter")
