@@ -16,7 +16,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "odd_tiffs"
 WORKER = Path(__file__).with_name("corpus_worker.py")
@@ -172,14 +176,19 @@ PLACELESS = [
 ]
 
 
+def placed_copy(file, path):
+    """A copy of one of the files, with a place in a side-car."""
+    path.write_bytes((CORPUS / file).read_bytes())
+    Path(f"{path}.aux.xml").write_text(PLACE)
+    return path
+
+
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory, tell_counts):
     """The files without a place on Earth, with one in a side-car: now their pixels are read."""
     folder, copies = tmp_path_factory.mktemp("placed"), {}
     for number, file in enumerate(PLACELESS):
-        copies[file] = folder / f"{number}.tif"
-        copies[file].write_bytes((CORPUS / file).read_bytes())
-        Path(f"{copies[file]}.aux.xml").write_text(PLACE)
+        copies[file] = placed_copy(file, folder / f"{number}.tif")
     found = worker(copies, tmp_path_factory.mktemp("placed_outputs"))
     tell_counts("those without a place, placed", Counter(map(outcome, found.values())))
     return found
@@ -309,3 +318,45 @@ def test_the_command_itself_stays_small_and_quick(name, tmp_path):
     assert time.perf_counter() - begun < 60
     assert usage.ru_maxrss < 300 * 1024
     assert list(tmp_path.iterdir()) == []
+
+
+BROKEN = [file for file in PLACELESS if FILES[file]["expected_geodeforest"].startswith("BLOCK")]
+
+
+def unreadable(path):
+    """The pixels of blocks that rasterio cannot read in one of the bands that are scanned."""
+    with rasterio.open(path) as dataset:
+        found = np.zeros(dataset.shape, bool)
+        bands = [1, 2, 3] if dataset.count >= 3 else [1]
+        for _, window in dataset.block_windows(1):
+            try:
+                dataset.read(bands, window=window)
+                dataset.read_masks(1, window=window)
+            except (RasterioError, CPLE_BaseError):
+                found[window.toslices()] = True
+    return found
+
+
+@pytest.fixture(scope="module")
+def skipping(tmp_path_factory):
+    """The broken ones with a place, and what becomes of them with --on-error skip."""
+    folder = tmp_path_factory.mktemp("broken")
+    copies = {file: placed_copy(file, folder / f"{i}.tif") for i, file in enumerate(BROKEN)}
+    outputs = tmp_path_factory.mktemp("broken_outputs")
+    return copies, worker(copies, outputs, "--on-error", "skip")
+
+
+@pytest.mark.parametrize("file", BROKEN)
+def test_what_cannot_be_read_is_not_assessed_where_it_is_skipped(placed, skipping, file):
+    copies, results = skipping
+    found = results[file]
+    if outcome(placed[file]) != "BLOCK_ERROR":  # its header is refused, skipping or not
+        assert found["code"] == placed[file]["code"] != 0
+        return
+    counts, failed = found["counts"], unreadable(copies[file])
+    assert found["code"] == 4
+    assert counts["failed_px"] >= failed.sum() > 0
+    assert counts["assessed_px"] + counts["not_assessed_px"] == failed.size
+    assert counts["assessed_px"] <= (~failed).sum()
+    assert found["mb"] < PEAK_MB
+    assert found["seconds"] < SECONDS
