@@ -37,6 +37,11 @@ class Window:
         """The columns it covers, as a slice of the scene."""
         return slice(self.col, self.col + self.width)
 
+    def inside(self, other: Window) -> tuple[slice, slice]:
+        """Its rows and columns as slices of a window around it."""
+        row, col = self.row - other.row, self.col - other.col
+        return slice(row, row + self.height), slice(col, col + self.width)
+
     def within(self, height: int, width: int) -> Window:
         """The part of it inside a scene of ``height`` x ``width`` pixels.
 
@@ -50,6 +55,14 @@ class Window:
             min(self.row + self.height, height) - row,
             min(self.col + self.width, width) - col,
         )
+
+
+def common(one: Window, other: Window) -> Window | None:
+    """What two windows share; None if nothing."""
+    row, col = max(one.row, other.row), max(one.col, other.col)
+    height = min(one.row + one.height, other.row + other.height) - row
+    width = min(one.col + one.width, other.col + other.width) - col
+    return Window(row, col, height, width) if min(height, width) > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

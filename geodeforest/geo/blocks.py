@@ -79,8 +79,7 @@ class BlockwiseScene:
         values = np.zeros((len(self.bands), *shape), self.profile.dtype)
         valid, failed = np.zeros(shape, bool), np.zeros(shape, bool)
         for part in _parts(window, self.profile.block):
-            rows = slice(part.row - window.row, part.row - window.row + part.height)
-            cols = slice(part.col - window.col, part.col - window.col + part.width)
+            rows, cols = part.inside(window)
             try:
                 pixels = self._scene.read(part)
             except SceneUnreadable as error:

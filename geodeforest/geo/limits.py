@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from geodeforest.core.grid import Window
+import numpy as np
+
+from geodeforest.core.grid import Window, common
 from geodeforest.core.options import PathLike, ScanOptions, Stored
 from geodeforest.core.pixels import Pixels
 from geodeforest.core.reflectance import ProductMask
@@ -43,17 +45,26 @@ class BaselineFile:
     date: str | None
 
 
-class LimitedScene:
-    """A scene of which only some pixels count. One thread at a time may read it."""
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """What lies over a scene."""
 
-    def __init__(
-        self,
-        scene: Scene,
-        masks: Sequence[Overlay],
-        aoi: Overlay | None,
-        baseline: Overlay | None,
-    ) -> None:
-        self._scene, self._masks, self._aoi, self._baseline = scene, masks, aoi, baseline
+    masks: Sequence[Overlay] = ()
+    aoi: Overlay | None = None
+    baseline: Overlay | None = None
+
+
+class LimitedScene:
+    """A scene of which only some pixels count. One thread at a time may read it.
+
+    What is farther than ``reach`` pixels from the area of interest is not read, and not valid;
+    None reads everything.
+    """
+
+    def __init__(self, scene: Scene, overlays: Overlays, reach: int | None = None) -> None:
+        self._scene, self._over = scene, overlays
+        extent = None if overlays.aoi is None else overlays.aoi.extent
+        self._near = None if extent is None or reach is None else _grown(extent, reach)
 
     @property
     def height(self) -> int:
@@ -84,7 +95,7 @@ class LimitedScene:
     def stored(self) -> Stored:
         """Its sizes, and what reading it takes: a byte a pixel for each limit."""
         inner = self._scene.stored
-        planes = (self._aoi is not None) + (self._baseline is not None)
+        planes = (self._over.aoi is not None) + (self._over.baseline is not None)
         return replace(inner, pixel_bytes=inner.pixel_bytes + planes)
 
     def read(self, window: Window) -> Pixels:
@@ -93,28 +104,50 @@ class LimitedScene:
         Raises:
             SceneUnreadable: a block of the scene, or of a file over it, is corrupt.
         """
-        pixels = self._scene.read(window)
-        for mask in self._masks:
+        pixels = self._read(window)
+        for mask in self._over.masks:
             pixels = replace(pixels, valid=pixels.valid & (mask.read(window) != 1))
-        if self._aoi is not None:
-            pixels = replace(pixels, outside=self._aoi.read(window) != 1)
-        if self._baseline is not None:
-            pixels = replace(pixels, before=self._baseline.read(window))
+        if self._over.aoi is not None:
+            pixels = replace(pixels, outside=self._over.aoi.read(window) != 1)
+        if self._over.baseline is not None:
+            pixels = replace(pixels, before=self._over.baseline.read(window))
         return pixels
+
+    def _read(self, window: Window) -> Pixels:
+        near = window if self._near is None else common(window, self._near)
+        if near == window:
+            return self._scene.read(window)
+        shape = (window.height, window.width)
+        values = np.zeros((len(self.bands), *shape), self.profile.dtype)
+        valid, failed = np.zeros(shape, bool), None
+        if near is not None:
+            rows, cols = near.inside(window)
+            part = self._scene.read(near)
+            values[:, rows, cols], valid[rows, cols] = part.values, part.valid
+            if part.failed is not None:
+                failed = np.zeros(shape, bool)
+                failed[rows, cols] = part.failed
+        return Pixels(values, valid, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """An open scene with its limits, the baseline, and one-line remarks."""
+    """An open scene with its limits, the baseline, and one-line remarks.
+
+    ``whole`` is the same, but with nothing left unread: what statistics are taken of.
+    """
 
     scene: Scene
+    whole: Scene
     baseline: BaselineFile | None
     notes: tuple[str, ...]
 
 
 @contextmanager
-def open_limits(scene: Scene, options: ScanOptions) -> Iterator[Limits]:
+def open_limits(scene: Scene, options: ScanOptions, reach: int) -> Iterator[Limits]:
     """Lay over a scene what its product and the options name.
+
+    Pixels may matter that are at most ``reach`` from the area of interest.
 
     Raises:
         SceneError: a file is missing, damaged, or cannot be laid over the scene.
@@ -146,10 +179,21 @@ def open_limits(scene: Scene, options: ScanOptions) -> Iterator[Limits]:
         baseline = None
         if before is not None:
             baseline = BaselineFile(Path(options.baseline or "").name, before.date)
-        limited = masks or opened
-        yield Limits(
-            LimitedScene(scene, masks, aoi, before) if limited else scene, baseline, tuple(notes)
-        )
+        if not (masks or opened):
+            yield Limits(scene, scene, None, tuple(notes))
+            return
+        over = Overlays(masks, aoi, before)
+        limited, whole = LimitedScene(scene, over, reach), LimitedScene(scene, over)
+        yield Limits(limited, whole, baseline, tuple(notes))
+
+
+def _grown(window: Window, reach: int) -> Window:
+    return Window(
+        window.row - reach,
+        window.col - reach,
+        window.height + 2 * reach,
+        window.width + 2 * reach,
+    )
 
 
 def _product_mask(mask: ProductMask) -> Yes:

@@ -67,10 +67,14 @@ def plain(_: str | os.PathLike[str], __: Any) -> Yes:
 
 
 class Overlay(Protocol):
-    """Answers for a scene's pixels, by window. One thread at a time may ask."""
+    """Answers for a scene's pixels, by window. One thread at a time may ask.
+
+    ``extent`` holds all pixels that are answered with yes; None is the whole scene.
+    """
 
     date: str | None
     notes: tuple[str, ...]
+    extent: Window | None
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """1 yes, 0 no, 255 unknown, shape (rows, cols).
@@ -120,6 +124,7 @@ class RasterOverlay:
     """A raster on a grid of its own."""
 
     notes: tuple[str, ...] = ()
+    extent: Window | None = None
 
     def __init__(
         self, path: str | os.PathLike[str], dataset: Any, grid: Grid, what: str, yes: Yes

@@ -57,6 +57,7 @@ class PolygonOverlay:
         shapes, self.notes = _read(path, grid, what)
         self._shapes = _in_pixels(path, shapes, grid)
         self._tree = shapely.STRtree(self._shapes)
+        self.extent: Window | None = _extent(self._shapes, grid)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """1 where a polygon holds the pixel's centre, else 0; shape (rows, cols)."""
@@ -259,6 +260,17 @@ def _in_pixels(path: object, shapes: Shapes, grid: Grid) -> Shapes:
         return np.round(np.column_stack([col, row]) * _PARTS_OF_PX) / _PARTS_OF_PX
 
     return cast("Shapes", shapely.transform(shapes, move)) if len(shapes) else shapes
+
+
+def _extent(shapes: Shapes, grid: Grid) -> Window:
+    """The pixels around shapes, as far as they lie on the grid; one at least."""
+    west, south, east, north = np.nan_to_num(shapely.total_bounds(shapes))
+    row, col = (
+        int(max(0, min(at, size - 1))) for at, size in ((south, grid.height), (west, grid.width))
+    )
+    height = int(max(1, min(np.ceil(north), grid.height) - row))
+    width = int(max(1, min(np.ceil(east), grid.width) - col))
+    return Window(row, col, height, width)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,13 +22,20 @@ class Inputs:
     """An open scene as it will be scanned.
 
     ``file`` is the scene as it was given, which may lie on another grid. ``notes`` tell what
-    was done to it, each in one line. ``baseline`` tells where forest was.
+    was done to it, each in one line. ``baseline`` tells where forest was. ``whole`` is the same
+    scene where ``scene`` passes over what is far from the area of interest.
     """
 
     scene: Scene
     file: SceneProfile
     notes: tuple[GeodeforestWarning, ...] = ()
     baseline: BaselineFile | None = None
+    whole: Scene | None = None
+
+    @property
+    def sampled(self) -> Scene:
+        """What the scene's statistics are taken of."""
+        return self.whole or self.scene
 
 
 Refusing: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -60,7 +67,8 @@ def open_inputs(
         with refusing():
             inputs = _of_the_models_size(inputs, options, spec)
         with refusing():
-            inputs = _limited(inputs, stack.enter_context(open_limits(inputs.scene, options)))
+            opened = open_limits(inputs.scene, options, options.chip or spec.chip)
+            inputs = _limited(inputs, stack.enter_context(opened))
         yield inputs
 
 
@@ -88,6 +96,7 @@ def _limited(inputs: Inputs, limits: Limits) -> Inputs:
     return replace(
         inputs,
         scene=limits.scene,
+        whole=limits.whole,
         notes=(*inputs.notes, *notes),
         baseline=limits.baseline,
     )

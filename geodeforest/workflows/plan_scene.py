@@ -145,7 +145,7 @@ class _Look:
         report.facts["bands"] = _bands(scene, spec.bands)
         report.facts["masks"] += _limits(inputs, options)
         reading = plan = how = None
-        watched = WatchedScene(scene)
+        watched = WatchedScene(inputs.sampled)
         with report.refusing():
             self._targets.check_crs(inputs.file)
         with report.refusing():

@@ -172,7 +172,7 @@ def scan_to(
         check_budget(plan, inputs.file, options)
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
         stack.enter_context(block_cache(plan.cache_bytes))
-        how = radiometry(opened, spec, reading)
+        how = radiometry(inputs.sampled, spec, reading)
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
         found = _doubts(opened, how)

@@ -3,8 +3,10 @@
 from contextlib import contextmanager
 from dataclasses import replace
 
+import geopandas
 import numpy as np
 import pytest
+import shapely
 
 from geodeforest.core.grid import Window
 from geodeforest.core.options import ScanOptions
@@ -12,7 +14,7 @@ from geodeforest.core.reflectance import Product, ProductMask
 from geodeforest.errors import SceneUnreadable
 from geodeforest.geo.limits import open_limits
 from geodeforest.geo.scene import open_scene
-from geodeforest.testing import make_scene
+from geodeforest.testing import CORNER, make_scene
 
 WHOLE = Window(0, 0, 60, 80)
 
@@ -33,7 +35,7 @@ def limited(folder, product, **options):
     path = make_scene(folder / "s.tif", np.full((3, 60, 80), 9, np.uint8))
     with (
         open_scene(path) as scene,
-        open_limits(ProductScene(scene, product), ScanOptions(**options)) as limits,
+        open_limits(ProductScene(scene, product), ScanOptions(**options), 8) as limits,
     ):
         yield limits
 
@@ -81,7 +83,7 @@ def test_a_product_without_a_mask_says_that_clouds_are_not_masked(tmp_path):
 
 def test_a_scene_without_limits_is_left_as_it_is(tmp_path):
     path = make_scene(tmp_path / "s.tif", np.full((3, 60, 80), 9, np.uint8))
-    with open_scene(path) as scene, open_limits(scene, ScanOptions()) as limits:
+    with open_scene(path) as scene, open_limits(scene, ScanOptions(), 8) as limits:
         assert limits.scene is scene
         assert limits.notes == ()
 
@@ -103,6 +105,37 @@ def test_limits_count_in_the_plan(tmp_path):
     path = make_scene(tmp_path / "s.tif", np.full((3, 60, 80), 9, np.uint8))
     with (
         open_scene(path) as scene,
-        open_limits(scene, ScanOptions(aoi=mask, baseline=mask)) as limits,
+        open_limits(scene, ScanOptions(aoi=mask, baseline=mask), 8) as limits,
     ):
         assert limits.scene.stored.pixel_bytes == scene.stored.pixel_bytes + 2
+
+
+def test_what_is_far_from_the_area_of_interest_is_not_read(tmp_path):
+    values = np.random.default_rng(0).integers(1, 255, (3, 60, 80), np.uint8)
+    path = make_scene(tmp_path / "s.tif", values)
+    west, north = CORNER[0] + 300, CORNER[1] - 200
+    area = geopandas.GeoDataFrame(geometry=[shapely.box(west, north - 100, west + 50, north)])
+    area.set_crs("EPSG:32721").to_file(tmp_path / "a.gpkg")
+    read = []
+
+    class Watched(ProductScene):
+        def read(self, window):
+            read.append(window)
+            return self._scene.read(window)
+
+    options = ScanOptions(aoi=tmp_path / "a.gpkg")
+    with open_scene(path) as scene, open_limits(Watched(scene, None), options, 8) as limits:
+        for row in range(0, 60, 10):
+            pixels = limits.scene.read(Window(row, 0, 10, 80))
+            near = np.zeros((60, 80), bool)
+            near[12:38, 22:43] = True
+            assert np.array_equal(pixels.valid, near[row : row + 10])
+            expected = values[:, row : row + 10] * near[row : row + 10]
+            assert np.array_equal(pixels.values, expected)
+            assert (~pixels.outside).any() == (20 <= row < 30)
+        assert read == [
+            Window(12, 22, 8, 21),
+            Window(20, 22, 10, 21),
+            Window(30, 22, 8, 21),
+        ]
+        assert limits.whole.read(WHOLE).valid.all()

@@ -152,6 +152,27 @@ def test_a_scan_of_an_area_is_a_part_of_the_scan_of_the_scene(tmp_path, merge_sm
     assert part.polygons.union_all().within(box(30, 20, 80, 100).buffer(1e-6))
 
 
+class Contextual(ThresholdPredictor):
+    """Scores that depend on the whole chip."""
+
+    def predict(self, chips, scene_level=None):
+        rows, cols = chips[..., 0].cumsum(1) % 1, chips[..., 0].cumsum(2)[:, :, ::-1] % 1
+        score = (rows + cols + chips[..., 1].mean((1, 2), keepdims=True)) / 3
+        return np.stack([1 - score, score], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("where", [(140, 120, 30, 50), (0, 0, 9, 9), (291, 311, 9, 9)])
+def test_what_is_far_from_an_area_changes_nothing_in_it(tmp_path, where):
+    row, col, height, width = where
+    scene = make_scene(tmp_path / "s.tif", patches(4, 300, 320)[1])
+    options = {"model": Contextual(), "scores": True}
+    whole = scan(scene, **options)
+    part = scan(scene, aoi=write(tmp_path / "a.gpkg", box(*where)), **options)
+    cut = np.s_[row : row + height, col : col + width]
+    assert np.array_equal(part.scores()[cut], whole.scores()[cut])
+    assert part.assessed_px == height * width
+
+
 def test_polygons_know_that_they_touch_what_is_outside(tmp_path):
     values = np.zeros((3, 100, 100), np.uint8)
     values[:, 20:40, 20:40] = values[:, 60:80, 60:80] = 200
