@@ -172,6 +172,12 @@ memory = click.option(
     help="Memory that the work has to fit in.",
 )
 
+allow_vrt = click.option(
+    "--allow-vrt",
+    is_flag=True,
+    help="Open VRT files that only put plain local rasters together. [default: refuse]",
+)
+
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -313,7 +319,7 @@ def scan_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
-    reading = (model, engine, bands, scale, resample, assign_crs, threshold)
+    reading = (model, engine, bands, scale, resample, assign_crs, allow_vrt, threshold)
     polygons = (min_area, merge_small, simplify, smooth)
     limits = (baseline, mask, aoi, on_error)
     needs = (chip, overlap, threads, memory, max_pixels)

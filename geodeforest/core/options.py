@@ -69,9 +69,9 @@ class ScanOptions:
     """A user's choices; None means the model's own.
 
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
-    ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``max_pixels`` is that of
-    ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files, ``on_error`` says what becomes
-    of blocks that cannot be read. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels.
+    ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``allow_vrt`` and
+    ``max_pixels`` are those of ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files,
+    ``on_error`` says what becomes of blocks that cannot be read. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels.
     Pixels that are not of the model's size are made so, unless ``resample`` is False.
     ``assign_crs`` stands in for a CRS that the scene lacks.
     """
@@ -94,6 +94,7 @@ class ScanOptions:
     resample: bool = True
     assign_crs: object = None
     max_pixels: int = MAX_PIXELS
+    allow_vrt: bool = False
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
@@ -125,7 +126,7 @@ class ScanOptions:
     @property
     def rules(self) -> OpenRules:
         """What may be opened."""
-        return OpenRules(max_pixels=self.max_pixels)
+        return OpenRules(self.allow_vrt, self.max_pixels)
 
 
 def _refuse_types(kind: type | UnionType, **values: object) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import rasterio
@@ -24,6 +25,7 @@ from geodeforest.geo.archives import ZIP_ERRORS, ZipMember, read_member
 from geodeforest.geo.headers import check_header
 from geodeforest.geo.remote import open_remote, remote_error
 from geodeforest.geo.tiff_chain import check_chain
+from geodeforest.geo.vrt import open_vrt
 
 # SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
@@ -42,7 +44,11 @@ _NOT_RASTERS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the raster itself", "run git lfs pull"),
     (b"<!doctype html", "is an HTML page", "download the raster again, perhaps after logging in"),
     (b"<html", "is an HTML page", "download the raster again, perhaps after logging in"),
-    (b"<vrtdataset", "is VRT text, which may point anywhere", "make a GeoTIFF of it first"),
+    (
+        b"<vrtdataset",
+        "is VRT text, which may point anywhere",
+        "make a GeoTIFF of it first, or pass --allow-vrt if it only puts plain rasters together",
+    ),
     (b"\x89png", "is a PNG image, which has no georeference", "give the GeoTIFF it was made from"),
     (b"\xff\xd8\xff", "is a JPEG image, which has no georeference", "give the GeoTIFF instead"),
     (b"pk\x03\x04", "is a zip archive", "unpack it first"),
@@ -51,6 +57,7 @@ _NOT_RASTERS = (
 )
 # GDAL's virtual file systems, inline XML and any scheme; one letter is a Windows drive.
 _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
+_VRT = (b"<vrtdataset", b"<?xml")
 _CODEC = re.compile(r"missing codec (?:of code )?(\w+)")
 _HEAD_BYTES = 64
 _AUX_XML_LIMIT = 2**24
@@ -75,7 +82,7 @@ def open_raster(
     """
     name = os.fspath(path)
     remote = is_remote(name)
-    dataset = _fetched(name) if remote else _local(path, drivers)
+    dataset = _fetched(name) if remote else _local(path, drivers, rules)
     try:
         check_header(dataset, shown(name), rules)
         if dataset.driver == "GTiff" and not (remote or isinstance(path, ZipMember)):
@@ -96,24 +103,39 @@ def _fetched(address: str) -> rasterio.DatasetReader:
         raise remote_error(address, cause(error)) from None
 
 
-def _local(path: str | os.PathLike[str], drivers: tuple[str, ...]) -> rasterio.DatasetReader:
+def _local(
+    path: str | os.PathLike[str], drivers: tuple[str, ...], rules: OpenRules
+) -> rasterio.DatasetReader:
     if isinstance(path, ZipMember):
-        return _opened(path, _driver(path, drivers))
+        member, driver = path, _driver(path, _head(path), drivers)
+        return _opened(member, lambda: rasterio.open(member.gdal_path, driver=driver))
     _refuse_name(os.fspath(path))
-    driver = _driver(Path(path), drivers)
-    _check_side_cars(Path(path))
-    return _opened(Path(path), driver)
+    file = Path(path)
+    head = _head(file)
+    if rules.allow_vrt and head.lstrip().lower().startswith(_VRT):
+        plain = OpenRules(max_pixels=rules.max_pixels)
+        return _opened(file, lambda: open_vrt(file, lambda source: _check(source, plain)))
+    driver = _driver(file, head, drivers)
+    _check_side_cars(file)
+    return _opened(file, lambda: rasterio.open(file.absolute(), driver=driver))
 
 
-def _opened(path: Path | ZipMember, driver: str) -> rasterio.DatasetReader:
-    whole = path.gdal_path if isinstance(path, ZipMember) else os.fspath(path.absolute())
+def _check(path: Path, rules: OpenRules) -> None:
+    open_raster(path, rules=rules).close()
+
+
+def _opened(
+    path: Path | ZipMember, opening: Callable[[], rasterio.DatasetReader]
+) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # is said in an error
-            return rasterio.open(whole, driver=driver)
+            return opening()
     except GDAL_ERRORS as error:
         # GDAL begins with the file's name, and some drivers name its folder too.
-        why = cause(error).replace(whole, Path(path).name).removeprefix(f"{Path(path).name}: ")
+        name = Path(path).name
+        whole = path.gdal_path if isinstance(path, ZipMember) else str(path.absolute())
+        why = cause(error).replace(whole, name).removeprefix(f"{name}: ")
         if (codec := _CODEC.search(why)) is not None:
             raise SceneUnreadable(
                 path,
@@ -149,8 +171,7 @@ def _refuse_name(path: str) -> None:
         raise SceneUnreadable(path, "has a name that is not UTF-8", "rename it") from None
 
 
-def _driver(path: Path | ZipMember, drivers: tuple[str, ...]) -> str:
-    head = _head(path)
+def _driver(path: Path | ZipMember, head: bytes, drivers: tuple[str, ...]) -> str:
     for driver in drivers:
         if head.startswith(_MAGIC[driver]):
             return driver

@@ -66,6 +66,7 @@ def scan(
     resample: bool = True,
     assign_crs: object = None,
     max_pixels: int = MAX_PIXELS,
+    allow_vrt: bool = False,
     progress: Progress | None = None,
 ) -> ScanReport:
     """Find deforestation in a scene. Writes no file unless a path is given.
@@ -101,6 +102,7 @@ def scan(
         resample: bring pixels that are not of the model's size to it; False refuses them.
         assign_crs: the CRS of a scene that has a geotransform and none, such as "EPSG:32721".
         max_pixels: larger scenes are refused.
+        allow_vrt: open VRT files that only put plain local rasters together.
         progress: called with the chips done and their total.
 
     Raises:
@@ -130,6 +132,7 @@ def scan(
         resample=resample,
         assign_crs=assign_crs,
         max_pixels=max_pixels,
+        allow_vrt=allow_vrt,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite)
     if model is None or isinstance(model, str | os.PathLike):

@@ -32,6 +32,8 @@ def read(option, *args):
         (options.threads, "threads", None),
         (options.memory, "memory", 1024),
         (options.overwrite, "overwrite", False),
+        (options.allow_vrt, "allow_vrt", False),
+        (options.max_pixels, "max_pixels", 40_000_000_000),
         (options.quiet, "quiet", False),
         (options.progress, "progress", None),
         (options.json, "as_json", False),
@@ -73,6 +75,7 @@ def test_a_scale_without_a_range_is_refused(text):
         (options.overlap, ("--overlap", "-1")),
         (options.threads, ("--threads", "0")),
         (options.memory, ("--memory", "0")),
+        (options.max_pixels, ("--max-pixels", "0")),
     ],
 )
 def test_numbers_out_of_range_are_refused_at_the_door(option, args):
