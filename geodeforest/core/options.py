@@ -71,9 +71,9 @@ class ScanOptions:
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
     ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``allow_vrt`` and
     ``max_pixels`` are those of ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files,
-    ``on_error`` says what becomes of blocks that cannot be read. ``memory`` is in MB, ``chip`` and ``overlap`` in pixels.
-    Pixels that are not of the model's size are made so, unless ``resample`` is False.
-    ``assign_crs`` stands in for a CRS that the scene lacks.
+    ``on_error`` says what becomes of blocks that cannot be read. ``memory`` is in MB, ``chip``
+    and ``overlap`` in pixels. Pixels that are not of the model's size are made so, unless
+    ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks.
     """
 
     bands: Sequence[str] | None = None
