@@ -192,6 +192,23 @@ class TrainingError(GeodeforestError):
     exit_code: ClassVar[int] = 7
 
 
+class WorkerLost(GeodeforestError):
+    """One of several workers of a training ended, hangs or cannot be reached."""
+
+    exit_code: ClassVar[int] = 8
+
+    def __init__(self, number: int, workers: int, why: str) -> None:
+        self.number, self.workers, self.why = number, workers, why
+        super().__init__(
+            f"worker {number} of {workers}: another worker is lost ({why}); "
+            "start all of them again with --resume"
+        )
+
+
+class RecordsBroken(TrainingError):
+    """TensorFlow gave up on the records in mid-training."""
+
+
 class StrategyError(GeodeforestError):
     """The accelerator asked for does not answer."""
 

@@ -35,7 +35,7 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     type=click.Choice(["auto", "cpu", "gpu", "tpu"]),
     default="auto",
     show_default=True,
-    help="Where to train; auto takes a TPU, else all GPUs, else the CPU.",
+    help="Where to train; auto takes the workers of TF_CONFIG, a TPU, all GPUs, else the CPU.",
 )
 @click.option(
     "--tpu",
@@ -129,6 +129,12 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     show_default=True,
     metavar="N",
     help="Decides the first weights, the order of the chips and how each is changed.",
+)
+@click.option(
+    "--checkpoints",
+    metavar="DIR|ADDRESS",
+    help="Where checkpoints and logs go, such as gs://BUCKET/run; several workers need one place "
+    "that all of them reach. [default: DIR/training]",
 )
 @click.option("--name", metavar="NAME", help="Name of the model. [default: that of DIR]")
 @click.option(

@@ -5,6 +5,7 @@ Knows names and how to open them for reading; nothing of what the files hold.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +45,26 @@ def stem_of(file: str) -> str:
 
 
 def is_file(name: str) -> bool:
-    """Whether there is such a file."""
-    return bool(tf.io.gfile.exists(name)) if is_remote(name) else os.path.isfile(name)
+    """Whether there is such a file.
+
+    Raises:
+        RecordError: the store of the address does not answer, or is none that is known.
+    """
+    with _asking(name):
+        return bool(tf.io.gfile.exists(name)) if is_remote(name) else os.path.isfile(name)
+
+
+def list_names(directory: str) -> list[str] | None:
+    """The names in a directory; None where it is none.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    with _asking(directory):
+        if is_remote(directory):
+            found = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else None
+            return None if found is None else [name.rstrip("/") for name in found]
+        return os.listdir(directory) if os.path.isdir(directory) else None
 
 
 def read_text(name: str) -> str:
@@ -65,12 +84,61 @@ def open_binary(name: str) -> Iterator[BinaryIO]:
     Raises:
         RecordError: it is missing, not a regular file, or cannot be read.
     """
-    try:
+    with _asking(name):
         if not is_remote(name) and not Path(name).is_file():  # a pipe would wait for ever
             why = "is not a regular file" if Path(name).exists() else "there is no such file"
-            raise RecordError(name, why, "check the path")
+            raise RecordError(name, why, _hint(name))
         with tf.io.gfile.GFile(name, "rb") if is_remote(name) else Path(name).open("rb") as file:
             yield file
+
+
+class Hashed:
+    """A file whose size and SHA-256 are known once it was read from its start to its end.
+
+    Reading a shard once is enough then, to check its framing and its hash: over a network
+    the time goes into reading.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest, self.size = hashlib.sha256(), 0
+
+    @property
+    def sha256(self) -> str:
+        """The hex SHA-256 of what was read since the start."""
+        return self._digest.hexdigest()
+
+    def read(self, count: int = -1) -> bytes:
+        """The next ``count`` bytes."""
+        data = self._file.read(count)
+        self._digest.update(data)
+        self.size += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; only from the start on are the sums right."""
+        self._digest, self.size = hashlib.sha256(), 0
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()
+
+
+def _hint(name: str) -> str:
+    scheme, _, rest = name.partition(":/")
+    if scheme in ("gs", "s3") and not rest.startswith("/"):
+        return f"give the address as text, {scheme}://{rest}: a Path loses one of its slashes"
+    return "check the path"
+
+
+@contextmanager
+def _asking(name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, tf.errors.OpError) as error:
-        why = getattr(error, "strerror", None) or "cannot be read"
-        raise RecordError(name, why, "check the path and its permissions") from error
+        first = str(error).splitlines()[0] if str(error) else ""
+        why = getattr(error, "strerror", None) or (first if is_remote(name) else "")
+        raise RecordError(
+            name, f"cannot be read ({why[:120]})", "check the path and its permissions"
+        ) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,22 +20,19 @@ import tensorflow as tf
 
 from geodeforest.core.metrics import Confusion
 from geodeforest.core.spec import ARCHITECTURES, Architecture
-from geodeforest.errors import GeodeforestWarning, OptionError, OutputUnwritable, TrainingError
+from geodeforest.errors import GeodeforestWarning, OptionError, RecordsBroken, TrainingError
 from geodeforest.nn.augment import TURNS, Augmentation
-from geodeforest.nn.log import HERE, Log
+from geodeforest.nn.log import Log
 from geodeforest.nn.losses import LOSSES, LossName, loss_named
+from geodeforest.nn.replicas import Replicas
 from geodeforest.nn.schedule import optimizer
+from geodeforest.nn.state import BEGUN, BEST, StateFolder, brief
 from geodeforest.nn.steps import Learner
 from geodeforest.nn.unet import build_unet
+from geodeforest.nn.workers import lost, noticing, share_of
 
 Batches = Callable[[int], tf.data.Dataset]
 StepDone = Callable[[int, int, float], None]
-
-_BEGUN, _BEST, _CHECKPOINTS = "options.json", "best.weights.h5", "checkpoints"
-_OWN = {_BEGUN, _BEST, _CHECKPOINTS, "tensorboard", "log.csv", "scratch.weights.h5"}
-
-# Without it the files of a checkpoint would land on the machine of a remote TPU.
-_TO_DISK = tf.train.CheckpointOptions(experimental_io_device=HERE)
 
 # What TensorFlow's reader says of a file that is cut short, damaged or of another network.
 _UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
@@ -91,6 +87,7 @@ class Fitted:
 class Data:
     """What a training reads: batches from a step on, and one pass of validation batches.
 
+    With several workers they are this one's part of each batch.
     ``deforestation`` is the index of that class. ``identity`` tells these data from others,
     in values that JSON can hold: a training is resumed on the data it began with.
     """
@@ -109,25 +106,29 @@ def fit(
     data: Data,
     options: FitOptions,
     strategy: tf.distribute.Strategy,
-    directory: Path,
+    directory: str | Path,
     *,
     resume: bool = False,
     on_step: StepDone | None = None,
 ) -> Fitted:
     """Train, leaving checkpoints, ``log.csv`` and TensorBoard summaries in ``directory``.
 
-    Without ``resume`` what a former training left there is removed first.
+    That may also be an address such as ``gs://bucket/training``. Without ``resume`` what a
+    former training left there is removed first. Of several workers the first writes.
 
     Raises:
         OptionError: patience without groups to validate on.
         TrainingError: the loss is not finite, memory is short, or ``resume`` with other
-            options or data, or with checkpoints or records that cannot be read.
+            options or data, or with checkpoints that cannot be read.
+        RecordsBroken: records cannot be read.
         OutputUnwritable: the disk is full or read-only, or ``directory`` holds other things
             than a training's.
+        WorkerLost: one of several workers is gone.
     """
     if options.patience is not None and data.validation is None:
         raise OptionError("patience needs groups to validate on: name some with --val-group")
-    _begin(directory, options, data, resume)
+    folder = StateFolder(directory)
+    _begin(folder, options, data, resume, leads=share_of(strategy).leads)
     keras.utils.set_random_seed(options.seed)
     with strategy.scope(), _precision(strategy):
         learner = Learner(
@@ -142,22 +143,8 @@ def fit(
             options.batch,
         )
         learner.optimizer.build(learner.model.trainable_variables)
-    return _Training(data, options, strategy, directory, learner).run(resume, on_step)
-
-
-def clear(directory: Path) -> None:
-    """Remove what a former training left.
-
-    Raises:
-        OutputUnwritable: the directory holds other things too, or cannot be removed.
-    """
-    with _writing(directory):
-        if not directory.exists():
-            return
-        if foreign := sorted({entry.name for entry in directory.iterdir()} - _OWN):
-            why = f"holds {foreign[0]}, which no training left there"
-            raise OutputUnwritable(directory, why, "name another directory")
-        shutil.rmtree(directory)
+    with noticing(share_of(strategy)):
+        return _Training(data, options, strategy, folder, learner).run(resume, on_step)
 
 
 class _Training:
@@ -168,11 +155,13 @@ class _Training:
         data: Data,
         options: FitOptions,
         strategy: tf.distribute.Strategy,
-        directory: Path,
+        folder: StateFolder,
         learner: Learner,
     ) -> None:
-        self.data, self.options, self.strategy = data, options, strategy
-        self.directory, self.learner = directory, learner
+        self.data, self.options = data, options
+        self.folder, self.learner = folder, learner
+        self.replicas = Replicas(strategy)
+        self.to_disk = tf.train.CheckpointOptions(experimental_io_device=self.replicas.here)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -183,22 +172,19 @@ class _Training:
             best=self.best,
             waited=self.waited,
         )
-        self.checkpoints = tf.train.CheckpointManager(
-            self.checkpoint, str(directory / _CHECKPOINTS), max_to_keep=2
-        )
-        self.best_weights = directory / _BEST
-        self.train, self.count = self._compiled()
-        self.held = None
-        if data.validation is not None:
-            self.held = strategy.experimental_distribute_dataset(data.validation)
+        self.train = self.replicas.summed(learner.train_step)
+        self.count = self.replicas.summed(self._counts)
+        self.held = None if data.validation is None else self.replicas.spread(data.validation)
 
     def run(self, resume: bool, on_step: StepDone | None) -> Fitted:
         done = self._restore() if resume else 0
+        self._agree(done)
         confusion: dict[str, Confusion] = {}
         losses: list[float] = []
         with contextlib.ExitStack() as stack:
-            with _writing(self.directory):
-                log = stack.enter_context(Log(self.directory, done))
+            log = None
+            if self.replicas.share.leads:
+                log = stack.enter_context(Log(self.folder, done, self.replicas.here))
             for batch in self._read(self._batches(done)):
                 losses.append(self._step(batch, done + 1))
                 done += 1
@@ -207,11 +193,11 @@ class _Training:
                 if done % self.options.validate_every and done < self.options.steps:
                     continue
                 confusion = self.validate()
-                with _writing(self.directory):
+                better = self._judge(_pooled(confusion))
+                if log is not None:
                     log.write(done, float(np.mean(losses)), _pooled(confusion))
-                    self._judge(_pooled(confusion))
-                    self.step.assign(done)
-                    self.checkpoints.save(done, options=_TO_DISK)
+                    self._save(done, better)
+                self._agree(done)
                 losses.clear()
                 if done >= self.options.steps or self._out_of_patience():
                     break
@@ -224,126 +210,122 @@ class _Training:
         classes = self.data.classes
         totals = np.zeros((len(self.data.val_groups), classes, classes), np.int64)
         for batch in self._read(self.held):
-            parts = (self.strategy.experimental_local_results(p) for p in self.count(batch))
-            for counts, groups in zip(*parts, strict=True):
-                np.add.at(totals, groups.numpy(), counts.numpy())
+            totals += self.count(batch).numpy()
         return {group: Confusion(t) for group, t in zip(self.data.val_groups, totals, strict=True)}
 
-    def _compiled(self) -> tuple[Callable[..., tf.Tensor], Callable[..., Any]]:
-        """A step of training and one of validation, on all replicas."""
+    def _counts(self, *batch: tf.Tensor) -> tf.Tensor:
+        """Confusion counts of a replica's examples, summed by group."""
+        *examples, groups = batch
+        counts = self.learner.confusion_step(*examples)
+        return tf.math.unsorted_segment_sum(counts, groups, len(self.data.val_groups))
 
-        @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no stubs
-        def train(batch: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            parts = self.strategy.run(self.learner.train_step, args=batch)
-            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
+    def _agree(self, done: int) -> None:
+        """Wait for all workers, and see to it that they are at the same step.
 
-        @tf.function  # type: ignore[untyped-decorator]
-        def count(batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-            *examples, groups = batch
-            return self.strategy.run(self.learner.confusion_step, args=tuple(examples)), groups
-
-        return train, count
+        Raises:
+            TrainingError: they are not, as they do not read the same checkpoints.
+        """
+        if not self.replicas.agree(done):
+            raise TrainingError(
+                f"{self.folder}: the workers go on from different steps; give all of them one "
+                "directory for checkpoints, such as --checkpoints gs://..."
+            )
 
     def _batches(self, done: int) -> Any:
         """The batches still to train on; none where the training has come to its end."""
         if done >= self.options.steps or self._out_of_patience():
             return ()
-        return self.strategy.experimental_distribute_dataset(self.data.training(done))
+        return self.replicas.spread(self.data.training(done))
 
     def _read(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches; records that fail meanwhile become one line."""
         try:
             yield from batches
         except tf.errors.OpError as error:
-            why = f"the records cannot be read ({_brief(error)})"
+            if gone := lost(error, self.replicas.share):
+                raise gone from error
+            why = f"the records cannot be read ({brief(error)})"
             remedy = "check them with: geodeforest records verify"
-            raise TrainingError(f"{self.directory}: {why}; {remedy}") from error
+            raise RecordsBroken(f"{self.folder}: {why}; {remedy}") from error
 
-    def _step(self, batch: object, number: int) -> float:
+    def _step(self, batch: tuple[Any, ...], number: int) -> float:
         try:
             loss = float(self.train(batch))
         except tf.errors.ResourceExhaustedError as error:
             why = "the device has too little memory for a step; lower the batch or the crop"
-            raise TrainingError(f"{self.directory}: {why}") from error
+            raise TrainingError(f"{self.folder}: {why}") from error
         if not math.isfinite(loss):
             raise TrainingError(
-                f"{self.directory}: the loss is {loss} at step {number}; "
+                f"{self.folder}: the loss is {loss} at step {number}; "
                 "lower the learning rate or look for odd values in the records"
             )
         return loss
 
     def _restore(self) -> int:
         """Go back to the newest checkpoint that can be read; gives its step."""
-        paths = self.checkpoints.checkpoints
+        paths = self.folder.checkpoints()
         for path in reversed(paths):
             try:
-                self.checkpoint.restore(path, _TO_DISK).assert_existing_objects_matched()
+                self.checkpoint.read(path, self.to_disk).assert_existing_objects_matched()
                 return int(self.step.numpy())
             except _UNREADABLE:
                 message = f"{path}: this checkpoint cannot be read; going back to the one before"
                 warnings.warn(message, GeodeforestWarning, stacklevel=2)
         if paths:
             why = "no checkpoint in it can be read; pass --overwrite to start afresh"
-            raise TrainingError(f"{self.directory}: {why}")
+            raise TrainingError(f"{self.folder}: {why}")
         return 0
 
-    def _judge(self, pooled: Confusion | None) -> None:
-        """Remember the best validation."""
+    def _judge(self, pooled: Confusion | None) -> bool:
+        """Whether this validation is the best so far, where that matters."""
         if pooled is None or self.options.patience is None:
-            return
+            return False
         if not pooled.mean_iou > float(self.best.numpy()):
             self.waited.assign_add(1)
-            return
+            return False
         self.best.assign(pooled.mean_iou)
         self.waited.assign(0)
-        scratch = self.directory / "scratch.weights.h5"
-        self.learner.model.save_weights(scratch)
-        scratch.replace(self.best_weights)
+        return True
+
+    def _save(self, done: int, better: bool) -> None:
+        """Leave a checkpoint, and the weights where they are the best so far."""
+        if better:
+            self.folder.keep(BEST, self.learner.model.save_weights)
+        self.step.assign(done)
+        with self.folder.writing():
+            self.checkpoint.write(self.folder.checkpoint(done), self.to_disk)
+        self.folder.prune()
 
     def _out_of_patience(self) -> bool:
         patience = self.options.patience
         return patience is not None and int(self.waited.numpy()) >= patience
 
     def _result(self, done: int, confusion: dict[str, Confusion]) -> Fitted:
-        if self.options.patience is not None and self.best_weights.exists():
-            self.learner.model.load_weights(self.best_weights)
-            confusion = {}
+        if self.options.patience is not None:
+            with self.folder.fetched(BEST) as best:
+                if best is not None:
+                    self.learner.model.load_weights(best)
+                    confusion = {}
         return Fitted(self.learner.model, done, confusion or self.validate())
 
 
-def _begin(directory: Path, options: FitOptions, data: Data, resume: bool) -> None:
+def _begin(
+    folder: StateFolder, options: FitOptions, data: Data, resume: bool, *, leads: bool
+) -> None:
     """Write down what the training begins with, or compare with what a resumed one began with."""
-    path = directory / _BEGUN
     text = json.dumps({"options": asdict(options), "data": dict(data.identity)}, indent=2)
-    with _writing(directory):
-        if resume and path.exists():
-            if path.read_text("utf-8", "replace") != text:
-                raise TrainingError(
-                    f"{directory}: it was begun with other options or records; pass the same "
-                    "ones, or --overwrite without --resume to start afresh"
-                )
-            return
-        if not resume:
-            clear(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-
-
-@contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """Turn what the disk or TensorFlow's writers say inside into one line."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        if isinstance(error, OutputUnwritable):
-            raise
-        why = f"cannot be written ({_brief(error)})"
-        raise OutputUnwritable(directory, why, "free some space or write elsewhere") from error
-
-
-def _brief(error: Exception) -> str:
-    words = getattr(error, "strerror", None) or str(error)
-    return (words.splitlines() or [type(error).__name__])[0][:120]
+    with folder.writing():
+        begun = folder.read(BEGUN) if resume else None
+    if begun is not None and begun != text:
+        raise TrainingError(
+            f"{folder}: it was begun with other options or records; pass the same "
+            "ones, or --overwrite without --resume to start afresh"
+        )
+    if not leads or begun is not None:
+        return
+    if not resume:
+        folder.clear()
+    folder.write(BEGUN, text)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 from geodeforest.errors import RecordError
 from geodeforest.nn.crc import masked_crc32c
@@ -29,6 +29,19 @@ BOMB_BYTES, BOMB_RATIO = 2**30, 200
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _REFETCH = "fetch or build the file again"
+
+
+class BinaryFile(Protocol):
+    """What is asked of a file."""
+
+    def read(self, count: int = ..., /) -> bytes:
+        """The next bytes."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Go to a place."""
+
+    def tell(self) -> int:
+        """The place."""
 
 
 class Frame(NamedTuple):
@@ -45,7 +58,7 @@ def frame(payload: bytes) -> bytes:
     return b"".join((length, sums[0], payload, sums[1]))
 
 
-def is_gzip(file: BinaryIO) -> bool:
+def is_gzip(file: BinaryFile) -> bool:
     """Whether the file begins as gzip does; leaves it at its start."""
     file.seek(0)
     head = file.read(len(GZIP_MAGIC))
@@ -53,7 +66,7 @@ def is_gzip(file: BinaryIO) -> bool:
     return head == GZIP_MAGIC
 
 
-def read_frames(file: BinaryIO, path: object) -> Iterator[Frame]:
+def read_frames(file: BinaryFile, path: object) -> Iterator[Frame]:
     """Yield the records of a TFRecord file, plain or gzip, in order.
 
     One record is held at a time, and never more than ``MAX_RECORD_BYTES``.
@@ -83,7 +96,7 @@ class _Damaged(Exception):
     """What is wrong with the record at hand."""
 
 
-def _read_one(stream: BinaryIO | _Inflated, left: int | None) -> bytes | None:
+def _read_one(stream: BinaryFile | _Inflated, left: int | None) -> bytes | None:
     header = stream.read(_HEADER.size)
     if not header:
         return None
@@ -106,7 +119,7 @@ def _read_one(stream: BinaryIO | _Inflated, left: int | None) -> bytes | None:
 
 
 def _refusal(
-    file: BinaryIO, path: object, index: int, offset: int, error: Exception
+    file: BinaryFile, path: object, index: int, offset: int, error: Exception
 ) -> RecordError:
     file.seek(0)
     if file.read(40).startswith(b"version https://git-lfs"):
@@ -123,8 +136,8 @@ def _refusal(
 class _Inflated:
     """The content of a gzip file, read forward, with an eye on its growth."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._stream = gzip.GzipFile(fileobj=file)
+    def __init__(self, file: BinaryFile, size: int) -> None:
+        self._stream = gzip.GzipFile(fileobj=cast("Any", file))
         self._size, self._given = size, 0
 
     def read(self, count: int) -> bytes:

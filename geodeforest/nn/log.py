@@ -6,42 +6,37 @@ Knows numbers and files, nothing of networks.
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+import io
 
 import numpy as np
 import tensorflow as tf
 
 from geodeforest.core.metrics import Confusion
+from geodeforest.nn.state import BOARD, LOG, StateFolder
 
 _SCALARS = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
 )
 """What ``tf.summary.scalar`` would write; that one needs the tensorboard package."""
 
-HERE = "/job:localhost"
-"""The device of this program. With a remote TPU the default device is another machine's."""
-
 
 class Log:
     """Appends rows; a resumed training keeps those up to the step it goes on from.
 
+    ``here`` is the device of this program.
+
     Raises:
-        OSError: the directory cannot be written.
+        OutputUnwritable: the folder cannot be written.
     """
 
     FIELDS = ("step", "loss", "val_accuracy", "val_mean_iou")
 
-    def __init__(self, directory: Path, done: int) -> None:
-        self._path = directory / "log.csv"
-        kept = [row for row in _rows(self._path) if int(row["step"]) <= done] if done else []
-        scratch = directory / "log.csv.scratch"
-        with scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
-            writer.writeheader()
-            writer.writerows(kept)
-        scratch.replace(self._path)
-        with tf.device(HERE):
-            self._board = tf.summary.create_file_writer(str(directory / "tensorboard"))
+    def __init__(self, folder: StateFolder, done: int, here: str) -> None:
+        self._folder, self._here = folder, here
+        self._rows = _rows(folder.read(LOG) or "", done)
+        self._write()
+        with folder.writing(), tf.device(self._here):
+            self._board = tf.summary.create_file_writer(folder.path(BOARD))
 
     def __enter__(self) -> Log:
         return self
@@ -50,22 +45,37 @@ class Log:
         self._board.close()
 
     def write(self, step: int, loss: float, pooled: Confusion | None) -> None:
-        """One row: the mean loss since the last one, and the validation if there is one."""
+        """One row: the mean loss since the last one, and the validation if there is one.
+
+        Raises:
+            OutputUnwritable: the folder cannot be written.
+        """
         row: dict[str, float] = {"loss": loss}
         if pooled is not None:
             row |= {"val_accuracy": pooled.accuracy, "val_mean_iou": pooled.mean_iou}
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.FIELDS).writerow({"step": step, **row})
-        with tf.device(HERE), self._board.as_default(step=step):
+        self._rows.append({"step": str(step), **{name: str(value) for name, value in row.items()}})
+        self._write()
+        with tf.device(self._here), self._board.as_default(step=step):
             for name, value in row.items():
                 tf.summary.write(name, np.float32(value), metadata=_SCALARS)
-        self._board.flush()
+        with self._folder.writing():
+            self._board.flush()
+
+    def _write(self) -> None:
+        # All of it each time: an object store cannot append, and a kill leaves no half row.
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.FIELDS)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        self._folder.write(LOG, text.getvalue())
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a log; one that was cut short by a power cut is left out."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
-    return [row for row in rows if (row.get("step") or "").isdecimal() and None not in row.values()]
+def _rows(text: str, done: int) -> list[dict[str, str]]:
+    """The whole rows of a log up to a step."""
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    steps = [row.get("step") or "" for row in rows]
+    return [
+        row
+        for row, step in zip(rows, steps, strict=True)
+        if step.isdecimal() and int(step) <= done and None not in row and None not in row.values()
+    ]

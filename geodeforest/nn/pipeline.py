@@ -13,9 +13,13 @@ import tensorflow as tf
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.nn.augment import Augmentation, Example, augment
+from geodeforest.nn.workers import WHOLE, Share
 
 CACHE_BYTES = 2 * 2**30
 """Training records of up to so many bytes are decoded once and held in memory."""
+
+_UNKNOWN = 254
+"""Stands for the index of a class that the records should not have; there are never so many."""
 
 SHUFFLE_RECORDS, SHUFFLE_BYTES = 256, 2**29
 """At most so many records wait for their turn, and never more than fit in so many bytes."""
@@ -23,12 +27,21 @@ SHUFFLE_RECORDS, SHUFFLE_BYTES = 256, 2**29
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How records become examples. ``class_ids`` are in the order of the network's outputs."""
+    """How records become examples. ``class_ids`` are in the order of the network's outputs.
+
+    ``batch`` is the global one; of each batch only the examples of ``share`` are made.
+    """
 
     scale: BandScale
     class_ids: tuple[int, ...]
     batch: int
     seed: int
+    share: Share = WHOLE
+
+    @property
+    def part(self) -> int:
+        """Examples of a batch that are this worker's."""
+        return self.batch // self.share.of
 
 
 def training_batches(
@@ -65,8 +78,8 @@ def training_batches(
 
     first, passed = divmod(start * feed.batch, count)
     numbered = tf.data.Dataset.range(first, tf.int64.max).flat_map(epoch).skip(passed)
-    changed = numbered.map(change, num_parallel_calls=tf.data.AUTOTUNE)
-    return changed.batch(feed.batch, drop_remainder=True).prefetch(2)
+    changed = _shared(numbered, feed).map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return changed.batch(feed.part, drop_remainder=True).prefetch(2)
 
 
 def validation_batches(
@@ -91,16 +104,31 @@ def validation_batches(
     examples = records.map(numbered, num_parallel_calls=tf.data.AUTOTUNE)
     missing = -count % feed.batch
     filled = examples.concatenate(examples.repeat().take(missing).map(blank))
-    return filled.batch(feed.batch, drop_remainder=True).prefetch(2)
+    return _shared(filled, feed).batch(feed.part, drop_remainder=True).prefetch(2)
+
+
+def _shared(examples: tf.data.Dataset, feed: Feed) -> tf.data.Dataset:
+    """This worker's examples: a run of them out of each batch, as replicas would get them."""
+    if feed.share.of == 1:
+        return examples
+    runs = feed.part, feed.share.of, feed.share.number
+    mine = examples.enumerate().filter(lambda at, _: at // runs[0] % runs[1] == runs[2])
+    return mine.map(lambda _, example: example)
 
 
 def _example(record: dict[str, tf.Tensor], feed: Feed) -> Example:
     stored = tf.cast(record["image"], tf.float32)
     image = tf.clip_by_value((stored - feed.scale.low) / feed.scale.span, 0, 1)
-    table = [NOT_ASSESSED] * 256
+    table = [_UNKNOWN] * 255 + [NOT_ASSESSED]
     for index, class_id in enumerate(feed.class_ids):
         table[class_id] = index
     labels = tf.gather(tf.constant(table, tf.uint8), tf.cast(record["labels"], tf.int32))
+    # Passed over, a class that nobody named would be lost in silence.
+    known = tf.debugging.assert_none_equal(
+        labels, tf.constant(_UNKNOWN, tf.uint8), message="labels hold an unknown class"
+    )
+    with tf.control_dependencies([known]):
+        labels = tf.identity(labels)
     labels = tf.where(record["valid"], labels, tf.constant(NOT_ASSESSED, tf.uint8))
     return Example(image, labels, record["scene_level"])
 

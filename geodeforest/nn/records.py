@@ -6,21 +6,21 @@ was found whole, and records are never dropped in silence.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, TypeAlias
 
 import tensorflow as tf
 
 from geodeforest.core.pixels import BandScale
 from geodeforest.errors import OptionError, RecordError
 from geodeforest.nn.addresses import (
+    Hashed,
     is_file,
-    is_remote,
     join,
+    list_names,
     name_of,
     open_binary,
     parent_of,
@@ -28,6 +28,7 @@ from geodeforest.nn.addresses import (
     stem_of,
 )
 from geodeforest.nn.example import Decoded, Kind, Record, decode
+from geodeforest.nn.features import Features
 from geodeforest.nn.framing import is_gzip, read_frames
 from geodeforest.nn.index import (
     INDEX_NAME,
@@ -60,11 +61,15 @@ _CYCLE = 16
 
 @dataclass(frozen=True, slots=True)
 class RecordSet:
-    """Shards whose framing is whole, and their index: the one on disk or one made by reading."""
+    """Shards whose framing is whole, and their index: the one on disk or one made by reading.
+
+    ``scenes`` are the names of each group's scenes, as the records have them.
+    """
 
     files: tuple[str, ...]
     index: RecordIndex
     kind: Kind
+    scenes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def format(self) -> RecordFormat:
@@ -85,8 +90,7 @@ def open_records(paths: Paths) -> RecordSet:
     """
     files, index = _locate(paths)
     if index is not None:
-        _check_shards(files, index)
-        return RecordSet(files, index, "project")
+        return RecordSet(files, index, "project", _check_shards(files, index))
     found = _survey(files)
     if found.format.levels or default_scale(found.format.dtype) is None:
         what = "scene levels" if found.format.levels else f"{found.format.dtype} numbers"
@@ -114,7 +118,7 @@ def check_records(paths: Paths) -> RecordSet:
     files, index = _locate(paths)
     if index is None:
         return _survey(files)
-    _check_shards(files, index)
+    scenes = _check_shards(files, index)
     found = _survey(files).index
     for what, promised, seen in (
         ("format", index.format, found.format),
@@ -124,7 +128,7 @@ def check_records(paths: Paths) -> RecordSet:
         if promised != seen:
             where = join(parent_of(files[0]), INDEX_NAME)
             raise RecordError(where, f"its {what} are not those of the records", _REBUILD)
-    return RecordSet(files, index, "project")
+    return RecordSet(files, index, "project", scenes)
 
 
 def read_records(paths: Paths) -> Iterator[Record]:
@@ -137,8 +141,9 @@ def read_records(paths: Paths) -> Iterator[Record]:
     if index is not None:
         _check_shards(files, index)
     for file in files:
-        for decoded in _decoded(file):
-            yield decoded.record
+        with open_binary(file) as stream:
+            for decoded in _decoded(stream, file):
+                yield decoded.record
 
 
 def dataset(records: RecordSet, groups: Collection[str] | None = None) -> Any:
@@ -254,71 +259,74 @@ def _locate(paths: Paths) -> tuple[tuple[str, ...], RecordIndex | None]:
     return tuple(files), RecordIndex.joined(indexes)
 
 
-def _check_shards(files: Sequence[str], index: RecordIndex) -> None:
+def _check_shards(files: Sequence[str], index: RecordIndex) -> dict[str, frozenset[str]]:
+    """Check shards against their index, each read once; gives the scenes of each group."""
+    scenes: dict[str, set[str]] = {}
+    groups: Counter[str] = Counter()
     for file, shard in zip(files, index.shards, strict=True):
-        size, digest = _fingerprint(file)
-        if (size, digest) != (shard.bytes, shard.sha256):
-            why = f"is not the shard of its index: {size} bytes, {shard.bytes} expected"
-            if size == shard.bytes:
+        count = 0
+        with open_binary(file) as opened:
+            stream = Hashed(opened)
+            for count, (_, payload) in enumerate(read_frames(stream, file), start=1):
+                features = Features(payload, file, count - 1)
+                group = features.text("group")
+                groups[group] += 1
+                scenes.setdefault(group, set()).add(features.text("scene"))
+        if (stream.size, stream.sha256) != (shard.bytes, shard.sha256):
+            why = f"is not the shard of its index: {stream.size} bytes, {shard.bytes} expected"
+            if stream.size == shard.bytes:
                 why = "is not the shard of its index: another SHA-256"
             raise RecordError(file, why, "fetch or build the file again")
-        with open_binary(file) as stream:
-            count = sum(1 for _ in read_frames(stream, file))
         if count != shard.records:
             why = f"holds {count} records, {shard.records} expected"
             raise RecordError(file, why, _REBUILD)
+    if groups != Counter(index.tally.groups):
+        where = join(parent_of(files[0]), INDEX_NAME)
+        raise RecordError(where, "its groups are not those of the records", _REBUILD)
+    return {group: frozenset(names) for group, names in scenes.items()}
 
 
 def _survey(files: tuple[str, ...]) -> RecordSet:
     """Read every record, and make the index that fits what was seen."""
     first: Decoded | None = None
     groups: Counter[str] = Counter()
+    scenes: dict[str, set[str]] = {}
     pixels: Counter[int] = Counter()
     shards = []
     for file in files:
         count = 0
-        for count, decoded in enumerate(_decoded(file), start=1):
-            first = first or decoded
-            if (decoded.format, decoded.kind) != (first.format, first.kind):
-                why = "has another dtype, shape, bands or classes than the first record"
-                raise RecordError(file, why, "keep one format per set", index=count - 1)
-            groups[decoded.record.group] += 1
-            pixels.update(class_pixels(decoded.record.labels))
-        size, digest = _fingerprint(file)
-        if not size:
+        with open_binary(file) as opened:
+            stream = Hashed(opened)
+            for count, decoded in enumerate(_decoded(stream, file), start=1):
+                first = first or decoded
+                if (decoded.format, decoded.kind) != (first.format, first.kind):
+                    why = "has another dtype, shape, bands or classes than the first record"
+                    raise RecordError(file, why, "keep one format per set", index=count - 1)
+                groups[decoded.record.group] += 1
+                scenes.setdefault(decoded.record.group, set()).add(decoded.record.scene)
+                pixels.update(class_pixels(decoded.record.labels))
+        if not stream.size:
             raise RecordError(file, "is empty", "fetch or build the file again")
-        shards.append(Shard(name_of(file), count, size, digest))
+        shards.append(Shard(name_of(file), count, stream.size, stream.sha256))
     if first is None:
         raise RecordError(files[0], "holds no record", _REBUILD)
     # Loose shards do not tell their scale.
     facts = SetFacts(default_scale(first.format.dtype) or BandScale(0, 1))
     index = RecordIndex(first.format, facts, tuple(shards), Tally(groups, pixels))
-    return RecordSet(files, index, first.kind)
+    named = {group: frozenset(names) for group, names in scenes.items()}
+    return RecordSet(files, index, first.kind, named)
 
 
-def _decoded(file: str) -> Iterator[Decoded]:
-    with open_binary(file) as stream:
-        for index, (_, payload) in enumerate(read_frames(stream, file)):
-            yield decode(payload, file, index, stem=stem_of(file))
-
-
-def _fingerprint(file: str) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with open_binary(file) as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
+def _decoded(stream: BinaryIO | Hashed, file: str) -> Iterator[Decoded]:
+    for index, (_, payload) in enumerate(read_frames(stream, file)):
+        yield decode(payload, file, index, stem=stem_of(file))
 
 
 def _shards_at(name: str) -> list[str]:
-    if is_remote(name) or not os.path.isdir(name):
+    names = list_names(name)
+    if names is None:
         return [name]
-    try:
-        found = sorted(join(name, entry) for entry in os.listdir(name) if ".tfrec" in entry)
-    except OSError as error:
-        why = f"cannot be read ({error.strerror})"
-        raise RecordError(name, why, "check its permissions") from error
+    found = sorted(join(name, entry) for entry in names if ".tfrec" in entry)
     if not found:
         why = f"holds neither {INDEX_NAME} nor a .tfrecord file"
         raise RecordError(name, why, "name a directory of records")

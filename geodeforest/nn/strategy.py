@@ -18,6 +18,7 @@ from typing import Literal, TypeVar
 import tensorflow as tf
 
 from geodeforest.errors import OptionError, StrategyError
+from geodeforest.nn.workers import cluster, join_workers
 
 Kind = Literal["auto", "cpu", "gpu", "tpu"]
 _T = TypeVar("_T")
@@ -35,13 +36,17 @@ def resolve_strategy(
 ) -> tf.distribute.Strategy:
     """The strategy for ``kind`` of device; ``auto`` takes a TPU, else GPUs, else the CPU.
 
+    Where ``TF_CONFIG`` names several workers, ``auto`` joins them first, with all GPUs of
+    each, else its CPU.
+
     ``tpu`` is a name, an address (``grpc://host:port`` or ``host:port``) or ``local``; None
     takes it from ``TPU_NAME`` or ``COLAB_TPU_ADDR``. ``auto`` tries a TPU only where one of
     these is set or the machine has a TPU's device file.
 
     Raises:
         StrategyError: the accelerator asked for is not there, or nothing answers within
-            about ``timeout_s`` seconds.
+            about ``timeout_s`` seconds; or ``TF_CONFIG`` makes no sense.
+        WorkerLost: not all workers came.
         OptionError: ``tpu`` is given with another kind.
     """
     if tpu is not None and kind in ("cpu", "gpu"):
@@ -61,6 +66,8 @@ def reads_elsewhere(strategy: tf.distribute.Strategy) -> bool:
 
 
 def _auto(address: str | None, timeout_s: float) -> tf.distribute.Strategy:
+    if address is None and (found := cluster()) is not None:
+        return join_workers(found)
     if address:
         return _tpu(address, timeout_s)
     if glob.glob("/dev/accel*") or os.path.exists("/dev/vfio/vfio"):

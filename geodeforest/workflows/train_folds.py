@@ -71,7 +71,9 @@ def train_folds(records: Paths, directory: Path, options: TrainOptions, run: Run
     ]
     judged = judge(records, folds, options)
     _write(directory / FOLDS_FILE, judged.facts)
-    everything = replace(options, folds=None, val_group=())
+    everything = replace(
+        options, folds=None, val_group=(), checkpoints=_below(options.checkpoints, "all")
+    )
     report = train_one(records, directory, everything, _part(run, count, count), judged.finish)
     confusion = {group: tally.classes for group, tally in judged.evaluation.groups.items()}
     return replace(report, confusion=confusion)
@@ -129,9 +131,20 @@ def _trained(
     records: Paths, directory: Path, held: Sequence[str], options: TrainOptions, run: Run
 ) -> Fold:
     name = None if options.name is None else f"{options.name}-{directory.name}"
-    choices = replace(options, folds=None, val_group=tuple(held), name=name)
+    choices = replace(
+        options,
+        folds=None,
+        val_group=tuple(held),
+        name=name,
+        checkpoints=_below(options.checkpoints, directory.name),
+    )
     report = train_one(records, directory, choices, run)
     return Fold(directory, held, report.spec, report.steps)
+
+
+def _below(checkpoints: str | None, name: str) -> str | None:
+    """A folder of its own for each training's checkpoints."""
+    return None if checkpoints is None else f"{checkpoints.rstrip('/')}/{name}"
 
 
 def _part(run: Run, number: int, count: int) -> Run:

@@ -24,6 +24,8 @@ class TrainOptions:
     of a record are used at a time in training (None: all of it); validation sees whole
     records. The groups of ``val_group`` are kept out of training; None takes those the
     records name. ``patience`` stops after so many validations without a better one.
+    ``checkpoints`` is a directory, or an address such as ``gs://bucket/run``, for what a
+    training needs to go on; without it that is in the model directory.
     ``folds`` trains that many models more, each judged by the groups kept from it.
     ``name`` is that of the directory unless given. ``halo`` and ``threshold`` are what the
     model's spec will say. ``augmentation`` replaces crop and turns.
@@ -46,6 +48,7 @@ class TrainOptions:
     seed: int = 0
     strategy: Strategy = "auto"
     tpu: str | None = None
+    checkpoints: str | None = None
     name: str | None = None
     halo: int = 64
     threshold: float = 0.5
@@ -88,7 +91,12 @@ class TrainOptions:
         words = ["geodeforest train RECORDS -o DIR"]
         for choice in fields(self):
             value, name = getattr(self, choice.name), choice.name.replace("_", "-")
-            if value == choice.default or choice.name in ("augmentation", "name", "tpu"):
+            if value == choice.default or choice.name in (
+                "augmentation",
+                "checkpoints",
+                "name",
+                "tpu",
+            ):
                 continue
             if choice.name == "filters":
                 value = ",".join(map(str, value))
@@ -114,6 +122,7 @@ class TrainChoices(TypedDict, total=False):
     seed: int
     strategy: Strategy
     tpu: str | None
+    checkpoints: str | None
     name: str | None
     halo: int
     threshold: float

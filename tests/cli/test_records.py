@@ -163,7 +163,7 @@ def test_verify_reports_one_line(records):
 def test_verify_names_a_damaged_shard(records):
     shard = sorted(records.glob("records-*"))[2]
     shard.write_bytes(shard.read_bytes()[:-1])
-    assert_refused(run("verify", records), 7, f"{shard}: is not the shard of its index")
+    assert_refused(run("verify", records), 7, f"{shard}: record 1: the gzip data is damaged")
 
 
 def test_verify_names_record_and_key(records, tmp_path):

@@ -1,5 +1,7 @@
 """Batches: scaled, counted, in an order that can be taken up again at any step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +10,7 @@ from geodeforest.core.pixels import BandScale
 from geodeforest.nn import pipeline
 from geodeforest.nn.augment import NONE, Augmentation
 from geodeforest.nn.pipeline import Feed, training_batches, validation_batches
+from geodeforest.nn.workers import Share
 
 FEED = Feed(BandScale(0, 200), (2, 1), batch=2, seed=3)
 COUNT = 5
@@ -138,3 +141,29 @@ def test_groups_are_told_apart_by_all_their_letters():
     groups = ["l'été", 'a "b"', "森林", "森"]
     batches = validation_batches(records(4, groups=groups), FEED, groups, count=4)
     assert [int(n) for batch in batches for n in batch[3]] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("of", [2, 4])
+def test_shares_put_together_are_the_whole_batches(of):
+    feed = replace(FEED, batch=4)
+    shares = [numbers(train(feed=replace(feed, share=Share(n, of))), 5) for n in range(of)]
+    size = 4 // of
+    parts = [[share[i : i + size] for i in range(0, len(share), size)] for share in shares]
+    joined = [number for batch in zip(*parts, strict=True) for part in batch for number in part]
+    assert joined == numbers(train(feed=feed), 5)
+
+
+def test_each_record_is_validated_by_one_worker():
+    seen = []
+    for number in range(2):
+        feed = replace(FEED, batch=4, share=Share(number, 2))
+        for images, labels, *_ in validation_batches(records(), feed, "ab", count=5):
+            real = (labels.numpy() != 255).all(axis=(1, 2))
+            seen += [round(float(i[0, 0, 0]) * 50) for i in images.numpy()[real]]
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+def test_a_class_that_nobody_named_is_not_passed_over():
+    only_one = replace(FEED, class_ids=(2,))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="labels hold an unknown class"):
+        numbers(train(feed=only_one), 5)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ClassDef, SceneInput
 from geodeforest.errors import OptionError, OutputExists, OutputUnwritable, RecordError
+from geodeforest.nn import records as records_module
 from geodeforest.nn import shards as shards_module
 from geodeforest.nn.example import Record, decode, encode
 from geodeforest.nn.framing import frame, read_frames
@@ -441,6 +442,38 @@ def test_an_address_is_opened_by_tensorflow(tmp_path):
     assert len(list(dataset(records))) == 5
 
 
+def test_shards_without_an_index_are_found_in_a_store_too(tmp_path):
+    shard = shard_of(a_set(tmp_path))
+    with tf.io.gfile.GFile(f"ram://{tmp_path.name}/loose/{shard.name}", "wb") as file:
+        file.write(shard.read_bytes())
+    assert check_records(f"ram://{tmp_path.name}/loose").index.records == 3
+
+
+def test_a_store_that_nobody_knows_is_one_line():
+    message = refusal("nowhere://bucket/records")
+    assert message.startswith("nowhere://bucket/records/index.json: cannot be read (")
+    assert "'nowhere' not implemented" in message
+    assert "\n" not in message
+
+
+def test_an_address_that_became_a_path_is_explained():
+    message = refusal(Path("gs://bucket/records"))
+    assert message.startswith("gs:/bucket/records: there is no such file; give the address as text")
+
+
+def test_each_shard_is_read_once(tmp_path, monkeypatch):
+    opened = []
+    inner = records_module.open_binary
+
+    def counted(name):
+        opened.append(name)
+        return inner(name)
+
+    monkeypatch.setattr(records_module, "open_binary", counted)
+    records = open_records(a_set(tmp_path))
+    assert sorted(opened) == sorted(records.files)
+
+
 # The seed's schema
 
 
@@ -496,10 +529,18 @@ def test_a_seed_mask_that_is_not_one_hot_is_refused(tmp_path, value):
 # Damage
 
 
-def test_a_flipped_byte_is_found_by_the_hash(tmp_path):
+def test_a_flipped_byte_is_found_with_the_record_it_is_in(tmp_path):
     shard = shard_of(a_set(tmp_path))
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert f"{shard}: record " in refusal(shard.parent)
+
+
+def test_another_whole_shard_is_found_by_the_hash(tmp_path):
+    shard = shard_of(a_set(tmp_path))
+    data = bytearray(shard.read_bytes())
+    data[9] ^= 1  # the system that packed it, which nobody reads
     shard.write_bytes(data)
     assert f"{shard}: is not the shard of its index: another SHA-256" in refusal(shard.parent)
 

@@ -19,7 +19,8 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, sys.argv[1])
-from test_fit import TINY, Killed, data, fit, kill_at, rows
+from geodeforest.nn.fit import fit
+from tiny_training import TINY, Killed, data, kill_at, rows
 
 home = Path(sys.argv[2])
 options = replace(TINY, steps=4)
@@ -56,7 +57,7 @@ print(json.dumps(told))
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What the program found."""
-    arguments = [str(Path(__file__).parent), str(tmp_path_factory.mktemp("replicas"))]
+    arguments = [str(Path(__file__).parents[1]), str(tmp_path_factory.mktemp("replicas"))]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True
     )

@@ -287,14 +287,37 @@ def test_a_class_without_a_pixel_is_warned_of(tmp_path):
         train(folder, tmp_path / "m", TINY, on_step=kill_at(1))
 
 
-def test_groups_that_the_index_makes_up_are_one_line_and_no_endless_wait(tmp_path):
+def test_groups_that_the_index_makes_up_are_refused(tmp_path):
     folder = records_of(tmp_path, "one", "other")
     index = folder / "index.json"
     index.write_text(index.read_text().replace('"one"', '"elsewhere"'))
     held = replace(TINY, val_group="other")
-    message = refused(TrainingError, folder, tmp_path / "m", held)
-    assert "the records cannot be read" in message
-    assert "\n" not in message
+    message = refused(RecordError, folder, tmp_path / "m", held)
+    assert message.startswith(f"{index}: its groups are not those of the records; ")
+
+
+def test_a_scene_on_both_sides_of_the_validation_is_warned_of(tmp_path):
+    chips = ("one_r00000_c00000", "one_r00000_c00064")
+    pairs = [world(tmp_path, name) for name in chips]
+    build_records(pairs, tmp_path / "records", chip=64, groups=("a", "b"))
+    with (
+        pytest.warns(GeodeforestWarning, match="scene one is in groups on both sides"),
+        pytest.raises(Killed),
+    ):
+        train(tmp_path / "records", tmp_path / "m", TINY, val_group="a", on_step=kill_at(1))
+
+
+def test_checkpoints_may_lie_in_an_object_store(trained, records, tmp_path):
+    store = f"ram://{tmp_path.name}/run"
+    with pytest.raises(Killed):
+        train(records, tmp_path / "m", TINY, checkpoints=store, on_step=kill_at(50))
+    assert not (tmp_path / "m").exists()
+    begun = refused(OutputUnwritable, records, tmp_path / "m", replace(TINY, checkpoints=store))
+    assert begun.startswith(f"{store}: holds an unfinished training; pass --resume")
+    named = replace(TINY, name="clearings", checkpoints=store)
+    train(records, tmp_path / "m", named, resume=True)
+    assert not (tmp_path / "m" / "training").exists()
+    assert files_of(tmp_path / "m") == files_of(trained.directory)
 
 
 def test_without_tensorflow_the_command_to_install_it_is_told(tmp_path, monkeypatch):
