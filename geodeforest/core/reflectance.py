@@ -79,7 +79,7 @@ class Product:
 SENTINEL2_OFFSET = -0.1
 """What Sentinel-2's processing baseline 04.00 and later adds to get from numbers to reflectance."""
 
-_SAME_OFFSET = 1e-6
+_SAME_OFFSET = 0.01
 
 UNITS: Mapping[str, float] = {"float32": 1.0, "float64": 1.0, "uint16": 1e-4, "int16": 1e-4}
 """The reflectance of one unit, by data type, where nothing else is said."""
@@ -168,8 +168,8 @@ def _calibrated(told: Calibration, target: BandScale, sentinel2: bool) -> Readin
     scale, other = stored_range(target, told), None
     offset = np.allclose(told.offset, SENTINEL2_OFFSET, atol=_SAME_OFFSET)
     if sentinel2 and (offset or np.allclose(told.offset, 0, atol=_SAME_OFFSET)):
-        shift = SENTINEL2_OFFSET if offset else -SENTINEL2_OFFSET
-        other = _moved(scale, tuple(shift / gain for gain in told.gain))
+        instead = (0.0 if offset else SENTINEL2_OFFSET,) * len(told.offset)
+        other = stored_range(target, replace(told, offset=instead))
     return Reading(scale, told.source, other, bool(offset and sentinel2))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from products import make_safe
 
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.reflectance import Calibration, Numbers, Product, read_numbers
@@ -19,6 +20,7 @@ from geodeforest.scanning import radiometry
 from geodeforest.testing import ArraySource
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.plan_scene import plan_scene
+from geodeforest.workflows.scan_targets import Targets
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "data" / "sample").rglob("*.tif"))
@@ -138,6 +140,30 @@ def test_red_and_green_in_each_others_place_are_mostly_flagged(spec):
     assert sum(found) >= len(found) - 1
 
 
+@pytest.mark.parametrize(
+    ("baseline", "offsets", "added", "said"),
+    [
+        ("02.14", False, 0, None),
+        ("05.10", True, 1000, None),
+        ("05.10", True, 0, "corrected already"),
+        ("02.14", False, 1000, "tells nothing"),
+    ],
+    ids=["old", "new", "corrected by the provider", "metadata of another time"],
+)
+def test_a_product_is_read_rightly_whatever_its_metadata_say(
+    tmp_path, baseline, offsets, added, said
+):
+    """Band by band the offsets of the metadata differ by a few units, as they may."""
+    with rasterio.open(SAMPLES[-1]) as sample:
+        bands = {name: sample.read(i) for i, name in enumerate(("B02", "B03", "B04"), 1)}
+    moved = {name: values + np.uint16(added) for name, values in bands.items()}
+    product = make_safe(tmp_path, bands=moved, baseline=baseline, offsets=offsets)
+    plan = plan_scene(product, ScanOptions(), load_model, Targets())
+    low, high = (np.broadcast_to(end, 3) for end in plan.facts["options"]["scale"])
+    np.testing.assert_allclose((low, high), (np.full(3, added), np.full(3, added + 3558)), atol=5)
+    assert [said in warning for warning in plan.warnings] == [True] * (said is not None)
+
+
 @pytest.mark.parametrize("path", [*SAMPLES, *AMAZON[::15]], ids=lambda path: path.stem)
 def test_a_plan_of_a_real_scene_has_no_warnings(path):
-    assert plan_scene(path, ScanOptions(), load_model()).warnings == []
+    assert plan_scene(path, ScanOptions(), load_model, Targets()).warnings == []
