@@ -258,8 +258,8 @@ mask = click.option(
     "--mask",
     type=PATH,
     metavar="FILE",
-    help="Raster (not 0; SCL and QA_PIXEL are known) or polygons of clouds, shadows, anything "
-    "not to assess.",
+    help="Raster (not 0; SCL, QA_PIXEL and UDM2 are known) or polygons of clouds, shadows, "
+    "anything not to assess.",
 )
 
 aoi = click.option(

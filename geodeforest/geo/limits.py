@@ -18,8 +18,7 @@ import numpy as np
 from geodeforest.core.grid import Window, common
 from geodeforest.core.options import PathLike, ScanOptions, Stored
 from geodeforest.core.pixels import Pixels
-from geodeforest.core.reflectance import ProductMask
-from geodeforest.errors import LimitUnusable
+from geodeforest.errors import LimitUnusable, SceneNotFound
 from geodeforest.geo.bands import Band
 from geodeforest.geo.class_map import class_names, is_class_map
 from geodeforest.geo.landsat import HIDDEN_BITS
@@ -31,6 +30,7 @@ from geodeforest.geo.sentinel2 import HIDDEN_CLASSES
 MASKS: Mapping[str, Yes] = {
     "SCL": Yes(HIDDEN_CLASSES, name="SCL"),
     "QA_PIXEL": Yes((), bits=HIDDEN_BITS, name="QA_PIXEL"),
+    "UDM2": Yes((0,), name="UDM2"),  # its first band is 1 where it is clear
 }
 """Rasters that are known by their band's or file's name."""
 
@@ -152,18 +152,12 @@ def open_limits(scene: Scene, options: ScanOptions, reach: int) -> Iterator[Limi
     Raises:
         SceneError: a file is missing, damaged, or cannot be laid over the scene.
     """
-    grid, product = scene.profile, scene.profile.product
+    grid = scene.profile
     with ExitStack() as stack:
-        masks: list[Overlay] = []
-        notes: list[str] = []
-        if product is not None and product.mask is not None:
-            found = _product_mask(product.mask)
-            masks.append(
-                stack.enter_context(open_known_raster(product.mask.path, grid, "mask", found))
-            )
-            notes.append(f"what {product.mask.name} calls cloud or shadow is not assessed")
-        elif product is not None and options.mask is None:
-            notes.append(f"clouds are not masked: this {product.kind} has no mask that is known")
+        own, note = _own_mask(grid, stack)
+        masks = [] if own is None else [own]
+        # Who names a mask need not be told that the product has none.
+        notes = [] if note is None or (own is None and options.mask is not None) else [note]
         opened = {
             what: stack.enter_context(open_overlay(path, grid, what, kind))
             for what, path, kind in (
@@ -196,8 +190,20 @@ def _grown(window: Window, reach: int) -> Window:
     )
 
 
-def _product_mask(mask: ProductMask) -> Yes:
-    return Yes(mask.hidden_values, mask.hidden_bits, mask.name, mask.bands)
+def _own_mask(grid: SceneProfile, stack: ExitStack) -> tuple[Overlay | None, str | None]:
+    """The mask of a product that has one, and what to say of it or of its absence."""
+    product = grid.product
+    if product is None:
+        return None, None
+    mask = product.mask
+    if mask is None:
+        return None, f"clouds are not masked: this {product.kind} has no mask that is known"
+    hides = Yes(mask.hidden_values, mask.hidden_bits, mask.name, mask.bands)
+    try:
+        opened = stack.enter_context(open_known_raster(mask.path, grid, "mask", hides))
+    except SceneNotFound:
+        return None, f"clouds are not masked: {mask.name} is named, but it is not there"
+    return opened, f"what {mask.name} calls cloud or shadow is not assessed"
 
 
 def _mask_kind(path: PathLike, dataset: Any) -> Yes:

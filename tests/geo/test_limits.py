@@ -81,6 +81,21 @@ def test_a_product_without_a_mask_says_that_clouds_are_not_masked(tmp_path):
         assert limits.notes == ()
 
 
+def test_a_mask_that_is_named_but_not_there_is_said_to_be_missing(tmp_path):
+    product = Product("stac", mask=ProductMask(str(tmp_path / "scl.tif"), (9,), (), "SCL"))
+    with limited(tmp_path, product) as limits:
+        assert limits.notes == ("clouds are not masked: SCL is named, but it is not there",)
+        assert limits.scene.read(WHOLE).valid.all()
+
+
+def test_a_usable_data_mask_is_known_by_name(tmp_path):
+    clear = np.random.default_rng(0).integers(0, 2, (8, 60, 80), np.uint8)
+    mask = make_scene(tmp_path / "20200518_1_udm2.tif", clear)
+    with limited(tmp_path, None, mask=mask) as limits:
+        assert limits.notes == ("20200518_1_udm2.tif is read as UDM2",)
+        assert np.array_equal(limits.scene.read(WHOLE).valid, clear[0] == 1)
+
+
 def test_a_scene_without_limits_is_left_as_it_is(tmp_path):
     path = make_scene(tmp_path / "s.tif", np.full((3, 60, 80), 9, np.uint8))
     with open_scene(path) as scene, open_limits(scene, ScanOptions(), 8) as limits:
