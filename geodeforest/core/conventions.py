@@ -6,6 +6,7 @@ Values only. Which of them a scene's numbers are like is ``core.plausible``'s to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.reflectance import (
@@ -53,9 +54,12 @@ def alternatives(dtype: str, scales: Mapping[str, BandScale], most: float) -> li
     target = reflectance_range(scales)
     found = []
     if dtype.startswith("float") and target is not None:
-        other = _reading(_TIMES_10_000_OFFSET, target).scale
-        times = _reading(_TIMES_10_000, target)
-        found = [Reading(times.scale, times.source, other, guess=True), _reading(_PERCENT, target)]
+        times_10_000 = replace(
+            _reading(_TIMES_10_000, target),
+            other=_reading(_TIMES_10_000_OFFSET, target).scale,
+            guess=True,
+        )
+        found = [times_10_000, _reading(_PERCENT, target)]
     return found if dtype == "uint8" else [*found, *_bytes(scales, most)]
 
 

@@ -42,6 +42,19 @@ def test_a_scale_that_does_not_rise_is_refused(low, high):
         BandScale(low, high)
 
 
+@given(
+    st.sampled_from(["uint8", "uint16", "int16", "float32"]),
+    st.floats(-100, 2000, width=32),
+    st.floats(1, 1e5, width=32),
+)
+def test_one_scale_for_all_bands_is_arithmetic_in_float32(dtype, low, span):
+    stored = np.random.default_rng(0).integers(0, 128, (2, 3, 4)).astype(dtype)
+    high = low + span
+    above = stored.astype(np.float32) - np.float32(low)
+    expected = (above / np.float32(high - low)).clip(0, 1)
+    assert BandScale(low, high)(stored).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (3, 2, 4)])
 def test_each_band_is_scaled_by_its_own_numbers(shape):
     stored = np.random.default_rng(0).integers(0, 4000, shape).astype(np.uint16)
