@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from rasterio.enums import MaskFlags
@@ -64,6 +64,36 @@ def array_kinds(bands: Sequence[Band], dtype: str, *, given: bool) -> tuple[Mask
     found = tuple(_value_kinds(bands, [dtype] * len(bands)))
     every = tuple(band.index for band in bands)
     return (*found, MaskKind("mask array", every)) if given else found
+
+
+class HidesPixels(Protocol):
+    """One raster of a scene, with its bands and all that hides pixels of it."""
+
+    @property
+    def bands(self) -> Sequence[Band]:
+        """Counted from 1."""
+        ...
+
+    @property
+    def masks(self) -> tuple[MaskKind, ...]:
+        """Of each kind the bands that it holds for."""
+        ...
+
+
+def scene_kinds(parts: Sequence[HidesPixels], count: int) -> tuple[MaskKind, ...]:
+    """All that hides pixels of a scene, its ``count`` bands numbered through.
+
+    Of a product one part stands for those that are not open.
+    """
+    found: dict[tuple[Kind, str | None], set[int]] = {}
+    before = 0
+    while before < count:
+        for part in parts:
+            for kind in part.masks:
+                numbers = {before + band for band in kind.bands}
+                found.setdefault((kind.kind, kind.value), set()).update(numbers)
+            before += len(part.bands)
+    return tuple(MaskKind(kind, tuple(sorted(b)), value) for (kind, value), b in found.items())
 
 
 def _value_kinds(bands: Sequence[Band], dtypes: Sequence[str]) -> Iterator[MaskKind]:

@@ -84,7 +84,11 @@ class Part(Protocol):
     block: tuple[int, int]
     tags: Mapping[str, str]
     located_by: LocatedBy
-    masks: tuple[MaskKind, ...]
+
+    @property
+    def masks(self) -> tuple[MaskKind, ...]:
+        """All that it hides pixels with."""
+        ...
 
     def dtype(self, index: int) -> str:
         """The data type of a band."""
@@ -115,11 +119,15 @@ class DatasetPart:
         self.block = (int(rows), int(cols))
         self.tags: Mapping[str, str] = {**dataset.tags(ns="IMAGERY"), **dataset.tags()}
         self.located_by: LocatedBy = _located_by(dataset)
-        self.masks = dataset_kinds(dataset, self.bands)
         self._dataset = dataset
         self._gaps = Gaps(dataset)
         self._masks = _mask_bands(dataset)
         self._alpha = next((b.index for b in self.bands if b.colour == "alpha"), None)
+
+    @property
+    def masks(self) -> tuple[MaskKind, ...]:
+        """All that it hides pixels with, a product's nodata included."""
+        return dataset_kinds(self._dataset, self.bands)
 
     def dtype(self, index: int) -> str:
         """The data type of a band."""

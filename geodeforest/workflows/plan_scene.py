@@ -18,6 +18,7 @@ from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import GeodeforestError
 from geodeforest.geo.georeference import scene_gsd
+from geodeforest.geo.mask_kinds import scene_kinds
 from geodeforest.geo.profile import image_date
 from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
 from geodeforest.geo.sources import find_scene, open_parts
@@ -107,7 +108,7 @@ def _header(scene: Source, options: ScanOptions) -> dict[str, Any]:
         found = find_scene(scene, stack, options.rules)
         parts = open_parts(found, stack, options.rules)
         part = parts[0]
-        masks = [kind for part in parts for kind in part.masks]
+        masks = scene_kinds(parts, len(found.bands))
         known = None if found.listing is None else found.listing.date
         return {
             "scene": {

@@ -143,3 +143,10 @@ def test_cloud_and_cirrus_of_level_1c_are_not_assessed(tmp_path):
     about = {"baseline": "04.00", "offsets": False}
     safe = make_safe(tmp_path, "1C", bands=bare_ground(), classi=classi, **about)
     assert record_of(safe, tmp_path)["counts"]["not_assessed_px"] == 2 * 36
+
+
+def test_a_plan_tells_a_products_nodata_date_and_bands(safe):
+    facts = json.loads(run("plan", safe, "--json").stdout)
+    assert facts["masks"] == [{"kind": "nodata", "bands": [1, 2, 3], "value": "0"}]
+    assert (facts["scene"]["name"], facts["scene"]["date"]) == (safe.name, "2022-07-01")
+    assert [band["index"] for band in facts["bands"]] == [3, 2, 1]
