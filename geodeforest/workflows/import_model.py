@@ -116,11 +116,12 @@ def import_model(
     options, source = replace(options or ImportOptions(), **chosen), Path(weights)
     need_training("importing a model")
     from geodeforest.nn.export import export_model
-    from geodeforest.nn.keras2 import saved_convs
+    from geodeforest.nn.keras2 import look_first, saved_convs
     from geodeforest.nn.seed_network import recognise
 
     directory = DirectoryOutput(output, overwrite, holds=MODEL_FILES, inputs=[weights])
     _check_kind(source)
+    look_first(source)
     with saved_convs(source) as convs:
         network = recognise(convs)
         spec = _spec(network, options, source, Path(output))

@@ -12,7 +12,7 @@ import seed_networks as seed
 
 from geodeforest.errors import WeightsError
 from geodeforest.nn import hdf5, keras2
-from geodeforest.nn.keras2 import saved_convs
+from geodeforest.nn.keras2 import look_first, saved_convs
 
 LAYERS = [(np.full((3, 3, 2, 4), n, np.float32), np.full(4, n, np.float32)) for n in range(3)]
 KERNEL = "conv2d_1/conv2d_1/kernel:0"
@@ -222,3 +222,37 @@ def test_a_missing_file_a_directory_and_a_pipe_are_refused(tmp_path):
 def test_mistakes_of_the_caller_are_not_blamed_on_the_file(path):
     with pytest.raises(WeightsError, match="my own"), saved_convs(path):
         raise WeightsError("elsewhere", "my own", "do")
+
+
+def looked_at(path) -> str:
+    with pytest.raises(WeightsError) as error:
+        look_first(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_first_look_says_nothing_of_a_good_file(path):
+    assert look_first(path) is None
+
+
+def test_a_first_look_tells_what_is_wrong(path):
+    with h5py.File(path, "r+") as file:
+        del file["conv2d_1"]
+    assert "//conv2d_1 is missing or a link" in looked_at(path)
+
+
+def test_a_file_that_keeps_hdf5_busy_for_ever_is_given_up(path, monkeypatch):
+    content = path.read_bytes()
+    name = content.index(b"conv2d/kernel:0")  # after its length, in a heap of names
+    path.write_bytes(content[: name - 8] + b"\x70" + content[name - 7 :])
+    sooner = "from geodeforest.nn import keras2; keras2._LOOK_SECONDS = 3; "
+    monkeypatch.setattr(keras2, "_LOOK", sooner + keras2._LOOK)
+    assert "the HDF5 library fails at it" in looked_at(path)
+
+
+@pytest.mark.parametrize("end", ["import os; os.abort()", "import time; time.sleep(60)", "1 / 0"])
+def test_a_process_that_does_not_end_well_is_the_files_fault(path, end, monkeypatch):
+    monkeypatch.setattr(keras2, "_LOOK", end)
+    monkeypatch.setattr(keras2, "_LOOK_SECONDS", 0.5)
+    assert "the HDF5 library fails at it" in looked_at(path)
