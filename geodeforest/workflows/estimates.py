@@ -19,14 +19,17 @@ from geodeforest.core.pixels import BandScale, Pixels, to_input
 from geodeforest.core.ports import Predictor, SceneSource
 from geodeforest.geo.profile import SceneProfile
 
-_ROWS_SECONDS_PER_MPX = 0.07
-"""Stitching, deciding, vectorising and writing, on one core of today: benchmarks/plan_truth.py."""
+_ROWS_SECONDS_PER_MPX = 0.13
+"""Stitching, deciding and vectorising, on one core of today, of a scene with many clearings."""
+
+_MAP_SECONDS_PER_MPX = 0.02
+"""Writing one map, reading it back and making it cloud-optimized, when all else is done."""
 
 _FILES_SECONDS = 0.3
 """Making, flushing and renaming the outputs."""
 
-_ENOUGH_SECONDS = 1.0
-"""A trial of the network that took so long is not repeated."""
+_ROUNDS, _ENOUGH_SECONDS = 6, 1.0
+"""How often the network is tried at most, and after how long not again."""
 
 
 class WatchedScene:
@@ -72,20 +75,28 @@ class WatchedScene:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Seconds: of one chip, when as many run as the plan has threads; to read the whole scene."""
+    """What was measured on the machine, the model and the file at hand.
+
+    In seconds: of one ``chip`` while all threads are at work, of ``reading`` the whole scene,
+    of the ``sample``. ``busy_share`` of the chips show something. ``slowness`` is how many
+    times as long as on an idle machine everything takes.
+    """
 
     chip: float
     reading: float
     sample: float
     busy_share: float
+    slowness: float = 1.0
 
-    def seconds(self, plan: ScanPlan, cpus: int) -> float:
-        """How long a scan by ``plan`` takes on so many processors."""
+    def seconds(self, plan: ScanPlan, cpus: int, maps: int = 0) -> float:
+        """How long a scan by ``plan`` takes on so many processors, if it writes so many maps."""
+        megapixels = plan.grid.height * plan.grid.width / 1e6
         network = len(plan.grid) * self.busy_share * self.chip
-        rows = plan.grid.height * plan.grid.width / 1e6 * _ROWS_SECONDS_PER_MPX
+        rows = megapixels * _ROWS_SECONDS_PER_MPX * self.slowness
         shared = (network + rows + self.reading) / min(cpus, plan.threads + 1)
         slowest = max(shared, network / plan.threads, rows, self.reading)
-        return self.sample + _FILES_SECONDS + slowest
+        end = _FILES_SECONDS + maps * megapixels * _MAP_SECONDS_PER_MPX
+        return self.sample + slowest + end * self.slowness
 
 
 def reading_seconds(watched: WatchedScene, file: SceneProfile) -> float:
@@ -110,8 +121,11 @@ def _blocks(start: int, length: int, scale: float, block: int) -> Iterable[int]:
     return range(int(start * scale) // block, max(last, 0) // block + 1)
 
 
-def chip_seconds(plan: ScanPlan, predictor: Predictor) -> float:
-    """Seconds that a thread needs for one chip while all threads are at work."""
+def chip_seconds(plan: ScanPlan, predictor: Predictor) -> tuple[float, float]:
+    """Seconds that a thread needs for one chip while all are at work, and the slowness.
+
+    The latter is the time that passed by the time that processors worked for it, at least 1.
+    """
     spec, side = predictor.spec, plan.grid.chip
     bands = len(spec.bands)
     pixels = Pixels(np.zeros((bands, side, side), np.uint16), np.ones((side, side), bool))
@@ -124,11 +138,14 @@ def chip_seconds(plan: ScanPlan, predictor: Predictor) -> float:
         image = to_input(pixels, BandScale(0, 1), fill)
         predictor.predict(image[np.newaxis], level)
 
+    rounds: list[tuple[float, float]] = []
+    begun = time.perf_counter()
     with ThreadPoolExecutor(plan.threads) as workers:
-        seconds = 0.0
-        for rounds in (1, 2):  # the first makes what the network needs
-            if seconds < _ENOUGH_SECONDS:
-                started = time.perf_counter()
-                list(workers.map(run, range(rounds * plan.threads)))
-                seconds = (time.perf_counter() - started) / rounds
-    return seconds
+        while len(rounds) < _ROUNDS and time.perf_counter() - begun < _ENOUGH_SECONDS:
+            started, worked = time.perf_counter(), time.process_time()
+            list(workers.map(run, range(plan.threads)))
+            passed = time.perf_counter() - started
+            rounds.append((passed, (time.process_time() - worked) / plan.threads))
+    # The first makes what the network needs, and any may meet with a stall of the machine.
+    seconds, worked = sorted(rounds[1:] or rounds)[len(rounds[1:]) // 2]
+    return seconds, max(1.0, seconds / worked) if worked else 1.0

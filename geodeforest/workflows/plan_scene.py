@@ -168,11 +168,13 @@ class _Look:
 
     def _needs(self, inputs: Inputs, plan: ScanPlan, watched: WatchedScene) -> dict[str, Any]:
         pixels, maps = plan.grid.height * plan.grid.width, len(self._targets.rasters())
+        chip, slowness = chip_seconds(plan, self._predictor)
         trial = Trial(
-            chip=chip_seconds(plan, self._predictor),
+            chip=chip,
             reading=reading_seconds(watched, inputs.file),
             sample=watched.seconds,
             busy_share=watched.busy_share,
+            slowness=slowness,
         )
         return {
             "chips": len(plan.grid),
@@ -180,7 +182,7 @@ class _Look:
             "memory_mb": round(plan.bytes / 2**20),
             # Each map once in scratch tiles and once as it is kept, if nothing can be compressed.
             "disk_mb": round(2 * maps * pixels / 2**20, 1),
-            "seconds": round(trial.seconds(plan, cpus()), 1),
+            "seconds": round(trial.seconds(plan, cpus(), maps), 1),
         }
 
 

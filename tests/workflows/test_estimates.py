@@ -1,5 +1,7 @@
 """What a plan's figures are made of."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,12 @@ def test_chips_of_what_was_not_observed_cost_nothing():
     assert half == pytest.approx(len(plan().grid) / 2, rel=0.05)
 
 
+def test_maps_take_time_of_their_own():
+    large = plan(height=2000, width=3000)
+    none, two = (trial().seconds(large, cpus=2, maps=maps) for maps in (0, 2))
+    assert two - none == pytest.approx(0.24)
+
+
 def test_a_watched_scene_counts_what_it_reads():
     valid = np.zeros((40, 40), bool)
     valid[:10, :20] = True
@@ -88,5 +96,20 @@ def test_a_chip_is_timed_with_all_threads_at_work():
             shapes.append(chips.shape)
             return super().predict(chips)
 
-    assert chip_seconds(plan(), Watched()) > 0
-    assert shapes == [(1, 64, 64, 3)] * 6
+    seconds, slowness = chip_seconds(plan(), Watched())
+    assert seconds > 0
+    assert slowness >= 1
+    assert shapes == [(1, 64, 64, 3)] * 12
+
+
+def test_a_machine_that_others_use_too_is_slow_in_everything():
+    class Waiting(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            time.sleep(0.02)
+            return super().predict(chips)
+
+    _, slowness = chip_seconds(plan(1), Waiting())
+    assert slowness > 2
+    large = plan(height=2000, width=3000)
+    idle, busy = (trial(slowness=by).seconds(large, cpus=2) for by in (1.0, slowness))
+    assert busy == pytest.approx(slowness * idle)
