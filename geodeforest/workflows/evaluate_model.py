@@ -28,6 +28,7 @@ from geodeforest.geo.files import OutputSet, naming_faults
 from geodeforest.geo.labels import LabelRule, open_labels
 from geodeforest.geo.names import scene_stem
 from geodeforest.geo.raster_sinks import ConfusionMapSink, confusion_codes
+from geodeforest.geo.scene import block_cache
 from geodeforest.workflows.build_records import group_of
 from geodeforest.workflows.evaluation import Evaluation, counted
 from geodeforest.workflows.evaluation_page import page
@@ -302,6 +303,7 @@ def _scene(
         scan_to(os.fspath(scene), targets, options.scanning, model, progress)
         found = stack.enter_context(open_class_map(classes, scores))
         labels = stack.enter_context(open_labels(labels_path, found.profile, rule))
+        stack.enter_context(block_cache(found.cache_bytes))
         scorer = Scorer(spec, found.profile.width, options.measure)
         sink = None
         if target is not None:

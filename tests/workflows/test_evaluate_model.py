@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import geopandas
@@ -260,6 +262,20 @@ def test_a_folder_for_maps_without_a_parent_is_refused(pairs, tmp_path):
 def test_choices_that_make_no_sense_are_refused(pairs, wrong):
     with pytest.raises(OptionError):
         evaluate(pairs, model=MODEL, **wrong)
+
+
+def test_scenes_need_no_tensorflow(pairs):
+    code = """if True:
+        import sys
+        sys.modules["tensorflow"] = sys.modules["keras"] = None
+        import geodeforest as gd
+        print(gd.evaluate(sys.argv[1:]).total.classes.pixels)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, pairs[0])], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == HEIGHT * WIDTH - 25 - 100
 
 
 def test_it_is_a_public_name():
