@@ -35,6 +35,7 @@ MASKS: Mapping[str, Yes] = {
 """Rasters that are known by their band's or file's name."""
 
 _FOREST = "forest"
+_WORK_BYTES = 24 * 2**20  # what an overlay takes while it is read, and what it reads at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,14 @@ class LimitedScene:
 
     @property
     def stored(self) -> Stored:
-        """Its sizes, and what reading it takes: a byte a pixel for each limit."""
-        inner = self._scene.stored
-        planes = (self._over.aoi is not None) + (self._over.baseline is not None)
-        return replace(inner, pixel_bytes=inner.pixel_bytes + planes)
+        """Its sizes, and what reading it takes: a byte a pixel for each kind of limit."""
+        inner, over = self._scene.stored, self._over
+        planes = bool(over.masks) + (over.aoi is not None) + (over.baseline is not None)
+        return replace(
+            inner,
+            pixel_bytes=inner.pixel_bytes + planes,
+            work_bytes=inner.work_bytes + _WORK_BYTES,
+        )
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, with what limits them.

@@ -66,6 +66,20 @@ def test_folder_archive_metadata_and_files_are_the_same_scene(safe, tmp_path):
         np.testing.assert_array_equal(values, maps["folder"], err_msg=name)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_clouds_of_a_level_2a_product_are_not_assessed(tmp_path, packed):
+    scl = plane(4, 50, 60, np.uint8)
+    scl[10:15, 15:25] = 9  # over a part of the bare ground, on pixels of 20 m
+    scene = make_safe(tmp_path, bands=bare_ground(), scl=scl, baseline="02.14", offsets=False)
+    classes, polygons = tmp_path / "c.tif", tmp_path / "p.geojson"
+    result = run("scan", zipped(scene) if packed else scene, "--classes", classes, "-o", polygons)
+    assert "what SCL calls cloud or shadow is not assessed" in result.stderr
+    with rasterio.open(classes) as dataset:
+        hidden = dataset.read(1) == 255
+    assert np.array_equal(hidden, (scl == 9).repeat(2, 0).repeat(2, 1))
+    assert [one["touches_unobserved"] for one in found(polygons)] == [True]
+
+
 def test_files_side_by_side_are_named_for_what_they_share(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, values in bare_ground().items():
