@@ -18,14 +18,14 @@ import pyogrio
 import pyogrio.raw
 import pyproj
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import CRSError, ProjError
 
 from geodeforest.errors import LabelMismatch, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.profile import Grid, corner
+from geodeforest.geo.places import bounds
+from geodeforest.geo.profile import Grid
 
 # By content, so that no text file sends OGR to other files or to the network.
 _VECTORS = (b"{", b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")
@@ -71,13 +71,6 @@ def read_polygons(path: str | os.PathLike[str], grid: Grid, field: str | None) -
     shapes, values = shapes[present], columns[0][present].tolist()
     _refuse_others(path, shapes)
     return Polygons(_reprojected(path, shapes, to_layer), values)
-
-
-def bounds(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
-    """(left, bottom, right, top) of a grid in its CRS, rotated or not."""
-    corners = [corner(transform, r, c) for r in (0, height) for c in (0, width)]
-    xs, ys = zip(*corners, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _check_content(path: Path) -> None:

@@ -20,16 +20,17 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 
 from geodeforest.core.grid import Window
-from geodeforest.errors import LabelMismatch, SceneNotFound, SceneUnreadable
-from geodeforest.geo.label_polygons import Polygons, bounds, read_polygons
+from geodeforest.errors import LabelMismatch, SceneUnreadable
+from geodeforest.geo.label_polygons import Polygons, read_polygons
 from geodeforest.geo.label_rule import IGNORED, LabelRule, canonical
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
+from geodeforest.geo.overlay import is_raster
 from geodeforest.geo.parts import to_rasterio
+from geodeforest.geo.places import bounds
 from geodeforest.geo.profile import Grid, same_grid, shifted
 
 __all__ = ["IGNORED", "Grid", "LabelRule", "Labels", "open_labels"]
 
-_RASTERS = (b"II*", b"II+", b"MM\0", b"\x89PNG", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
 _STRIP_ROWS = 512
 
 
@@ -62,7 +63,7 @@ def open_labels(path: str | os.PathLike[str], grid: Grid, rule: LabelRule) -> It
         SceneUnreadable: not a raster or vector file, or damaged.
         LabelMismatch: another grid, no usable attribute, or unknown classes.
     """
-    if not _is_raster(Path(path)):
+    if not is_raster(Path(path)):
         yield PolygonLabels(path, grid, rule)
         return
     with open_raster(path, LABEL_DRIVERS) as dataset:
@@ -222,16 +223,3 @@ def _counted(values: NDArray[Any]) -> dict[Any, int]:
 def _listed(counts: Iterable[tuple[str, int]]) -> str:
     entries: Sequence[str] = [f"{value} ({n})" for value, n in counts]
     return ", ".join(entries[:20]) + (f" and {len(entries) - 20} more," * (len(entries) > 20))
-
-
-def _is_raster(path: Path) -> bool:
-    if not path.exists():
-        raise SceneNotFound(path)
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(8).startswith(_RASTERS)
-    except OSError as error:
-        why = f"cannot be read ({error.strerror})"
-        raise SceneUnreadable(path, why, "check its permissions") from error

@@ -21,12 +21,11 @@ from geodeforest.core.grid import Window
 from geodeforest.core.pixels import UNKNOWN
 from geodeforest.errors import LimitUnusable, SceneNotFound, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.label_polygons import bounds
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
 from geodeforest.geo.overlay_polygons import PolygonOverlay
 from geodeforest.geo.parts import to_rasterio
-from geodeforest.geo.places import Grid, Places, search_box, turned
-from geodeforest.geo.profile import image_date
+from geodeforest.geo.places import Places, bounds, search_box, turned
+from geodeforest.geo.profile import Grid, image_date
 
 _RASTERS = (b"II*", b"II+", b"MM\0", b"\x89PNG", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
 _PART_PX = 2**18  # of the scene placed at a time
@@ -100,7 +99,7 @@ def open_overlay(
         SceneUnreadable: neither raster nor polygons, or damaged.
         LimitUnusable: no CRS, no overlap with the scene, or geometries that are not valid.
     """
-    if not _is_raster(Path(path)):
+    if not is_raster(Path(path)):
         yield PolygonOverlay(path, grid, what)
         return
     with open_raster(path, LABEL_DRIVERS) as dataset:
@@ -243,7 +242,13 @@ def _places(path: object, dataset: Any, grid: Grid) -> Places | None:
         raise LimitUnusable(path, why, "warp it to the scene's CRS") from error
 
 
-def _is_raster(path: Path) -> bool:
+def is_raster(path: Path) -> bool:
+    """Whether a file begins like a raster of a format that is known.
+
+    Raises:
+        SceneNotFound: there is no such file.
+        SceneUnreadable: its beginning cannot be read.
+    """
     if not path.exists():
         raise SceneNotFound(path)
     if not path.is_file():

@@ -25,8 +25,9 @@ from rasterio.features import rasterize
 from geodeforest.core.grid import Window
 from geodeforest.errors import LimitUnusable, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.places import Box, Grid, search_box, turned
-from geodeforest.geo.profile import ground_sample_distance
+from geodeforest.geo.opening import cause
+from geodeforest.geo.places import Box, search_box, turned
+from geodeforest.geo.profile import Grid, ground_sample_distance
 
 Shapes: TypeAlias = NDArray[np.object_]
 
@@ -101,7 +102,7 @@ def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, 
             )
             shapes = shapely.from_wkb(wkb)
     except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
-        why = f"cannot be read as polygons ({_first_line(error)})"
+        why = f"cannot be read as polygons ({cause(error)})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)
     if everything and not present.any():
@@ -148,7 +149,7 @@ def _crs(path: object, info: dict[str, Any]) -> pyproj.CRS:
     try:
         crs = pyproj.CRS.from_user_input(info["crs"])
     except CRSError as error:
-        why = f"has a CRS that is not known ({_first_line(error)})"
+        why = f"has a CRS that is not known ({cause(error)})"
         raise LimitUnusable(path, why, "export it in longitude and latitude") from error
     bounds = info["total_bounds"]
     if crs.is_geographic and bounds is not None:
@@ -271,7 +272,3 @@ def _extent(shapes: Shapes, grid: Grid) -> Window:
     height = int(max(1, min(np.ceil(north), grid.height) - row))
     width = int(max(1, min(np.ceil(east), grid.width) - col))
     return Window(row, col, height, width)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")

@@ -6,47 +6,22 @@ asked for with.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyproj
 from affine import Affine
 from pyproj.exceptions import ProjError
-from rasterio.crs import CRS
 
 from geodeforest.core.arrays import Floats, Ints
 from geodeforest.core.grid import Window
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.profile import corner, is_rotated
+from geodeforest.geo.profile import Grid, corner, is_rotated
 
 _LONGEST_STEP = 32
 _TOLERANCE = 0.02  # of a pixel
 _PROBES = 9
 _ROUNDING = 1e-6  # of a pixel: what lies on a side belongs to the pixel that begins there
-
-
-class Grid(Protocol):
-    """A pixel grid with a place; a ``SceneProfile`` is one, an open dataset another."""
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        ...
-
-    @property
-    def transform(self) -> Affine:
-        """From (col, row) pixel corners to CRS coordinates."""
-        ...
-
-    @property
-    def crs(self) -> CRS | None:
-        """None where unknown."""
-        ...
 
 
 class Places:
@@ -150,6 +125,13 @@ def _nodes(first: int, length: int, step: int) -> tuple[Ints, tuple[Ints, Floats
     return nodes, (at // step - begin, at % step / step)
 
 
+def bounds(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) of a grid in its CRS, rotated or not."""
+    corners = [corner(transform, r, c) for r in (0, height) for c in (0, width)]
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east and north, in a CRS' units."""
 
@@ -161,12 +143,10 @@ def search_box(grid: Grid, crs: pyproj.CRS, other: pyproj.CRS) -> Box | None:
 
     Across the antimeridian degrees go on beyond 180.
     """
-    corners = [corner(grid.transform, r, c) for r in (0, grid.height) for c in (0, grid.width)]
-    xs, ys = zip(*corners, strict=True)
     try:
         to_other = pyproj.Transformer.from_crs(crs, other, always_xy=True)
         west, south, east, north = to_other.transform_bounds(
-            min(xs), min(ys), max(xs), max(ys), densify_pts=21
+            *bounds(grid.transform, grid.height, grid.width), densify_pts=21
         )
     except ProjError:
         return None
