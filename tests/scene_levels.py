@@ -33,4 +33,4 @@ def trained_spec(told=None):
 def levels(dark, bright):
     """Levels of a scene with a little beyond its 2nd and 98th percentile."""
     dark, bright = np.array(dark, float), np.array(bright, float)
-    return Levels(0.9 * dark, dark, bright, 1.05 * bright)
+    return Levels(0.9 * dark, dark, 0.85 * dark + 0.15 * bright, bright, 1.05 * bright)

@@ -18,16 +18,19 @@ from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec
 
 DARK = 2
-_LEVELS = {"darkest": 0.1, "dark": DARK, "bright": 98, "brightest": 100}
+_LEVELS = {"darkest": 0.1, "dark": DARK, "middle": 50, "bright": 98, "brightest": 100}
 """The percentiles of a scene that are looked at."""
 
 DARK_LEVELS = "dark_levels"
 """Where a spec's training facts tell the range of the training scenes' dark levels."""
 
-# As parts of the model's range and of the training scenes' dark levels.
-_LEAST_BRIGHT, _FAR_BELOW, _ABOVE, _FAR_ABOVE = 0.08, 0.35, 1.3, 2.0
+# As parts of the training scenes' dark levels.
+_FAR_BELOW, _ABOVE, _FAR_ABOVE = 0.45, 1.3, 2.0
 
 _MORE, _MUCH = 1.05, 1.2
+
+_FAR = 3
+"""Farther than this, as the logarithm of a factor, no cause is likely."""
 
 _ORDERED = 4
 """Orders of more bands than these are too many to be tried."""
@@ -42,6 +45,7 @@ class Levels:
 
     darkest: NDArray[np.float64]
     dark: NDArray[np.float64]
+    middle: NDArray[np.float64]
     bright: NDArray[np.float64]
     brightest: NDArray[np.float64]
 
@@ -86,10 +90,12 @@ class Trained:
         return cls(least, most) if fit and bool(((least > 0) & (most >= least)).all()) else None
 
     def darker(self, seen: Levels) -> bool:
-        """Whether scaled levels are far darker; a single band may be, as blue is without haze."""
-        return bool(
-            seen.bright.max() < _LEAST_BRIGHT or np.median(seen.dark / self.least) < _FAR_BELOW
-        )
+        """Whether the middle of most bands is far darker than what was dark in the training.
+
+        The dark level itself may be, in shadow and black water; and a single band, as blue is
+        where haze was taken out.
+        """
+        return bool(np.median(seen.middle / self.least) < _FAR_BELOW)
 
     def brighter(self, seen: Levels) -> bool:
         """Whether scaled levels are brighter in most bands, or in one by far."""
@@ -150,8 +156,9 @@ def _unlike(levels: Levels, trained: Trained, spec: ModelSpec, dtype: str, scale
     what = f"{lie(levels)}, {'darker' if darker else 'brighter'} than the model's scenes in {scale}"
     ways = conventions(dtype, spec.scale, float(levels.brightest.max()))
     ways = [way for way in ways if way.scale != scale]
-    fit = [w for w in ways if trained.fits(levels.scaled(w.scale))]
-    fit.sort(key=lambda way: trained.distance(levels.scaled(way.scale)))
+    near = {way: trained.distance(levels.scaled(way.scale)) for way in ways}
+    fit = [w for w in ways if near[w] < _FAR and trained.fits(levels.scaled(w.scale))]
+    fit.sort(key=lambda way: near[way])
     if fit:
         causes = (f"if they are {w.source}, pass {option_for(w.scale)}" for w in fit[:_CAUSES])
         return f"{what}; {', '.join(causes)}"

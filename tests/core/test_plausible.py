@@ -32,6 +32,7 @@ def test_levels_are_percentiles_by_band_in_stored_numbers():
     found = Levels.of(sample)
     assert found.darkest.tolist() == [1, 7]
     assert found.dark.tolist() == [20, 7]
+    assert found.middle.tolist() == [500, 7]
     assert found.bright.tolist() == [980, 7]
     assert found.brightest.tolist() == [1000, 7]
     assert found.scaled(BandScale((0, 5), 10)).bright.tolist() == [98, 0.4]
@@ -106,13 +107,21 @@ def test_ground_without_forest_is_in_order():
     assert doubtful([809, 711, 795], [1060, 837, 865]) == []
 
 
+@pytest.mark.parametrize("dark", [[60, 90, 70], [0, 5, 0]], ids=["black water", "shadow"])
+def test_what_is_dark_may_be_darker_than_in_any_training_scene(dark):
+    """Surface reflectance of black rivers and of shadow in the mountains."""
+    seen = levels(dark, [1600, 1167, 846])
+    seen = replace(seen, middle=np.array([206.0, 355, 99]))
+    assert doubts(seen, trained_spec(), "uint16", REFLECTANCE) == []
+
+
 def test_a_scene_with_more_haze_than_any_of_the_training_raises_no_doubt():
     assert doubtful([711, 949, 1158], [1270, 1228, 1340]) == []
 
 
 @pytest.mark.parametrize(("fill", "dtype"), [(0, "uint16"), (-9999, "float32"), (0, "uint8")])
 def test_a_border_that_is_not_declared_is_named(fill, dtype):
-    seen = Levels(*np.repeat([[fill], [fill], [900], [1000]], 3, axis=1).astype(float))
+    seen = Levels(*np.repeat([[fill], [fill], [500], [900], [1000]], 3, axis=1).astype(float))
     (doubt,) = doubts(seen, trained_spec(), dtype, REFLECTANCE)
     assert f"are {fill} in every band" in doubt
     assert f"--nodata {fill} SCENE" in doubt
