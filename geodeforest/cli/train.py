@@ -178,4 +178,5 @@ def command(records: tuple[str, ...], output: Path, as_json: bool, **chosen: Any
         accuracy = report.spec.metrics.get("accuracy")
         kind = "validation" if settings.folds is None else "out-of-fold"
         shown = "" if accuracy is None else f", {kind} accuracy {accuracy:.4f}"
-        emit(f"{report.steps} steps{shown} -> {report.directory}")
+        where = report.directory if report.written else "the first worker's directory"
+        emit(f"{report.steps} steps{shown} -> {where}")

@@ -48,13 +48,15 @@ STATE = "training"
 class TrainReport:
     """What came out: the model directory, and validation counts by group.
 
-    With folds each group's counts are those of the model that had not seen it.
+    With folds each group's counts are those of the model that had not seen it. ``written``
+    is False where another worker writes the model.
     """
 
     directory: Path
     spec: ModelSpec
     steps: int
     confusion: Mapping[str, Confusion] = field(default_factory=dict)
+    written: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -163,9 +165,10 @@ def train_one(
         training={**spec.training, "steps": fitted.steps},
         metrics=_metrics(fitted, spec, options),
     )
-    if share_of(strategy).leads:
+    writes = share_of(strategy).leads
+    if writes:
         spec = _publish(fitted, spec if finish is None else finish(fitted.model, spec), directory)
-    return TrainReport(directory, spec, fitted.steps, fitted.confusion)
+    return TrainReport(directory, spec, fitted.steps, fitted.confusion, writes)
 
 
 def check_output(directory: Path, run: Run, begun: str = STATE, *, kept: str | None = None) -> None:

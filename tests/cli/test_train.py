@@ -9,7 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from geodeforest.cli import main
-from geodeforest.errors import OptionError, RecordError, StrategyError, TrainingError
+from geodeforest.errors import (
+    OptionError,
+    RecordError,
+    StrategyError,
+    TrainingError,
+    WorkerLost,
+)
 from geodeforest.testing import small_spec
 from geodeforest.workflows import train_model
 from geodeforest.workflows.train_model import TrainReport
@@ -49,6 +55,7 @@ def test_without_options_the_librarys_defaults_are_asked_for(asked, tmp_path):
     [
         (("--strategy", "gpu"), "strategy", "gpu"),
         (("--tpu", "node-1"), "tpu", "node-1"),
+        (("--checkpoints", "gs://bucket/run"), "checkpoints", "gs://bucket/run"),
         (("--architecture", "seed-dense"), "architecture", "seed-dense"),
         (("--filters", "4,8"), "filters", (4, 8)),
         (("--loss", "hybrid"), "loss", "hybrid"),
@@ -81,6 +88,13 @@ def test_the_summary_is_one_line_on_stdout(asked, tmp_path):
     assert result.stderr == ""
 
 
+def test_a_worker_that_wrote_nothing_says_so(monkeypatch, tmp_path):
+    report = TrainReport(tmp_path, small_spec(), 2, written=False)
+    monkeypatch.setattr(train_model, "train", lambda *_, **__: report)
+    stdout = run("records", "-o", tmp_path).stdout
+    assert stdout.endswith("-> the first worker's directory\n")
+
+
 def test_json_is_the_report_alone(asked, tmp_path):
     told = json.loads(run("records", "-o", tmp_path, "--json", "--quiet").stdout)
     assert told == {
@@ -105,6 +119,7 @@ def test_progress_is_a_bar_on_stderr(asked, tmp_path):
         (StrategyError("gpu: TensorFlow finds no GPU; pass --strategy cpu"), 2),
         (RecordError("r", "is empty", "build it again"), 7),
         (TrainingError("m: the loss is nan at step 3; lower the learning rate"), 7),
+        (WorkerLost(0, 2, "Connection reset by peer"), 8),
     ],
 )
 def test_an_error_is_one_line_and_its_exit_code(monkeypatch, tmp_path, error, code):

@@ -28,6 +28,7 @@ from geodeforest.workflows.build_records import build_records
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.train_model import train
 from geodeforest.workflows.train_options import TrainChoices, TrainOptions
+from geodeforest.workflows.train_setup import leads
 
 TINY = TrainOptions(
     architecture=Architecture((8, 8), norm=False),
@@ -305,6 +306,32 @@ def test_a_scene_on_both_sides_of_the_validation_is_warned_of(tmp_path):
         pytest.raises(Killed),
     ):
         train(tmp_path / "records", tmp_path / "m", TINY, val_group="a", on_step=kill_at(1))
+
+
+def test_records_that_a_remote_tpu_cannot_read_are_refused(records, tmp_path, monkeypatch):
+    from geodeforest.nn import strategy
+
+    monkeypatch.setattr(strategy, "reads_elsewhere", lambda chosen: True)
+    message = refused(RecordError, records, tmp_path / "m")
+    assert message.startswith(f"{records}/records-00000-of-00004.tfrecord.gz: lies on this machine")
+    assert message.endswith("; put the records on gs://")
+
+
+WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": %d}}'
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "writes"), [(0, "auto", True), (1, "auto", False), (1, "cpu", True)]
+)
+def test_the_first_of_several_workers_writes(monkeypatch, number, kind, writes):
+    monkeypatch.setenv("TF_CONFIG", WORKERS % number)
+    assert leads(TrainOptions(strategy=kind)) is writes
+
+
+def test_folds_are_for_one_worker(records, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", WORKERS % 0)
+    wanted = replace(TINY, strategy="auto", folds=2)
+    assert "one worker; unset TF_CONFIG" in refused(OptionError, records, tmp_path / "m", wanted)
 
 
 def test_checkpoints_may_lie_in_an_object_store(trained, records, tmp_path):
