@@ -90,13 +90,18 @@ def say(message: str) -> None:
         click.echo(one_line(f"geodeforest: {message}"), err=True)
 
 
+def shows_progress(*, show: bool | None = None, quiet: bool = False) -> bool:
+    """Whether someone watches: on a terminal, unless ``show`` or ``quiet`` say otherwise."""
+    return sys.stderr is not None and not quiet and (sys.stderr.isatty() if show is None else show)
+
+
 @contextmanager
 def progress(label: str, *, show: bool | None = None, quiet: bool = False) -> Iterator[Progress]:
     """Yield a function of (done, total) that moves a bar with the time left on stderr.
 
     Without ``show`` the bar appears on a terminal only; with ``quiet`` never.
     """
-    if sys.stderr is None or quiet or not (sys.stderr.isatty() if show is None else show):
+    if not shows_progress(show=show, quiet=quiet):
         yield lambda done, total: _heed_signals()
         return
     from tqdm import tqdm

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geodeforest.cli import emit, one_line, options, quiet_libraries, say
+from geodeforest.cli.looks import bands_of, counted, size_of
 from geodeforest.cli.scan import scan_options, scan_targets
 
 if TYPE_CHECKING:
@@ -69,12 +70,11 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if "scene" not in facts:
         return
     scene, grid = facts["scene"], facts.get("grid", {})
-    yield f"scene   {scene['name']}: {_size(scene)}"
+    yield f"scene   {scene['name']}: {size_of(scene)}"
     yield f"crs     {scene['crs'] or 'unknown'}, image of {scene['date'] or 'unknown date'}"
     if grid.get("resampled"):
-        yield f"grid    {_size(grid)}"
-    read = [f"{band['model']} is band {_band(band)}" for band in facts.get("bands", [])]
-    yield f"bands   {', '.join(read or scene['bands'])}; {scene['dtype']}"
+        yield f"grid    {size_of(grid)}"
+    yield f"bands   {bands_of(facts) or ', '.join(scene['bands'])}; {scene['dtype']}"
     yield f"nodata  {', '.join(map(_mask, facts['masks'])) or 'none'}"
     if facts.get("assessed_share") is not None:
         yield f"seen    about {facts['assessed_share']:.0%} can be assessed, by a sample"
@@ -83,11 +83,6 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if "chips" in facts:
         yield _needs(facts)
     yield from (f"note    {note}" for note in facts.get("notes", []))
-
-
-def _size(grid: dict[str, Any]) -> str:
-    gsd = "unknown size" if grid["gsd_m"] is None else f"{grid['gsd_m']:.2f} m"
-    return f"{grid['height']} x {grid['width']} px of {gsd}"
 
 
 def _mask(kind: dict[str, Any]) -> str:
@@ -102,8 +97,8 @@ def _needs(facts: dict[str, Any]) -> str:
     seconds = f"about {facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under a second"
     disk = f", up to {facts['disk_mb']:g} MB of disk for the maps" if facts["disk_mb"] else ""
     return (
-        f"needs   {seconds} for {_counted(facts['chips'], 'chip')} on "
-        f"{_counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}"
+        f"needs   {seconds} for {counted(facts['chips'], 'chip')} on "
+        f"{counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}"
     )
 
 
@@ -122,12 +117,3 @@ def _numbers(facts: dict[str, Any]) -> Iterator[str]:
 
 def _range(ends: list[float]) -> str:
     return "..".join(f"{end:.4g}" for end in ends)
-
-
-def _band(band: dict[str, Any]) -> str:
-    number = str(band["index"])
-    return number if band["file"] == number else f"{number} ({band['file']})"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

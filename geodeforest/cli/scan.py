@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geodeforest.cli import emit, one_line, options, progress, quiet_libraries, say
+from geodeforest.cli import (
+    emit,
+    one_line,
+    options,
+    progress,
+    quiet_libraries,
+    say,
+    shows_progress,
+)
+from geodeforest.cli.looks import first_look
 
 if TYPE_CHECKING:
     from geodeforest.core.options import ScanOptions
@@ -56,10 +65,12 @@ def command(
     check_outputs(scenes, targets, settings.files)
     with quiet_libraries():
         predictor = load_model(model, engine)
-        check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
+        looks = check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
     written, code = False, 0
     try:
-        for scene, files_of_scene in zip(scenes, targets, strict=True):
+        for scene, files_of_scene, look in zip(scenes, targets, looks, strict=True):
+            if shows_progress(show=show, quiet=quiet):
+                say(first_look(look))
             with quiet_libraries(), progress(scene_stem(scene), show=show, quiet=quiet) as bar:
                 report = scan_to(scene, files_of_scene, settings, predictor, bar)
             written, code = True, code or report.exit_code

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from geodeforest.core.options import CACHE_BYTES, ScanOptions, ScanPlan
 from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import ModelSpec
@@ -27,7 +25,7 @@ from geodeforest.workflows.budget import check_budget, cpus, plan_of
 from geodeforest.workflows.estimates import Trial, WatchedScene, chip_seconds, reading_seconds
 from geodeforest.workflows.numbers import number_facts, reading_of
 from geodeforest.workflows.open_inputs import Inputs, open_inputs
-from geodeforest.workflows.scan_record import choices, input_facts
+from geodeforest.workflows.scan_record import band_facts, choices, input_facts
 from geodeforest.workflows.scan_targets import Targets, check_outputs
 
 
@@ -143,7 +141,7 @@ class _Look:
         """Find out what a scan of ``inputs`` would read and need."""
         report, options, spec, scene = self._report, self._options, self._spec, inputs.scene
         report.facts |= input_facts(inputs)
-        report.facts["bands"] = _bands(scene, spec.bands)
+        report.facts["bands"] = band_facts(scene, spec.bands)
         report.facts["masks"] += _limits(inputs, options)
         reading = plan = how = None
         watched = WatchedScene(inputs.sampled)
@@ -186,14 +184,6 @@ class _Look:
         }
 
 
-def _bands(scene: Scene, wanted: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Which band of the file the model will see as which."""
-    return [
-        {"model": name, "index": band.index, "file": band.name, "nodata": _plain(band.nodata)}
-        for name, band in zip(wanted, scene.bands, strict=True)
-    ]
-
-
 def _limits(inputs: Inputs, options: ScanOptions) -> list[dict[str, Any]]:
     """What limits a scan beside the scene's own masks."""
     product = inputs.file.product
@@ -208,11 +198,6 @@ def _limits(inputs: Inputs, options: ScanOptions) -> list[dict[str, Any]]:
         for kind, value in named.items()
         if value is not None
     ]
-
-
-def _plain(nodata: float | None) -> float | str | None:
-    # JSON knows no NaN.
-    return str(nodata) if nodata is not None and not np.isfinite(nodata) else nodata
 
 
 def _warnings(scene: Scene, how: Radiometry | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.profile import SceneProfile
+from geodeforest.geo.scene import Scene
 from geodeforest.scanning import Radiometry
 from geodeforest.workflows.open_inputs import Inputs
 from geodeforest.workflows.scan_report import NO_BASELINE, NOT_ADJUSTED, ScanReport
@@ -57,6 +59,19 @@ def input_facts(inputs: Inputs) -> dict[str, Any]:
         "baseline": None if inputs.baseline is None else asdict(inputs.baseline),
         "notes": [str(note) for note in inputs.notes],
     }
+
+
+def band_facts(scene: Scene, wanted: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Which band of the file the model will see as which."""
+    return [
+        {"model": name, "index": band.index, "file": band.name, "nodata": _plain(band.nodata)}
+        for name, band in zip(wanted, scene.bands, strict=True)
+    ]
+
+
+def _plain(nodata: float | None) -> float | str | None:
+    # JSON knows no NaN.
+    return str(nodata) if nodata is not None and not math.isfinite(nodata) else nodata
 
 
 def _grid_facts(profile: SceneProfile) -> dict[str, Any]:

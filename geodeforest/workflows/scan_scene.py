@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Literal
+from typing import Any, Literal
 
 from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions
 from geodeforest.core.pixels import BandScale
@@ -26,6 +26,7 @@ from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.scan_record import (
+    band_facts,
     choices,
     input_facts,
     opening_record,
@@ -142,18 +143,34 @@ def scan(
     return scan_to(scene, targets, options, model, progress)
 
 
-def check_scenes(scenes: Mapping[Source, Targets], options: ScanOptions, spec: ModelSpec) -> None:
+def check_scenes(
+    scenes: Mapping[Source, Targets], options: ScanOptions, spec: ModelSpec
+) -> list[dict[str, Any]]:
     """Refuse, before any work, scenes that cannot be scanned. Reads headers, not pixels.
+
+    Returns what is known of each scene then, ready for JSON.
 
     Raises:
         SceneError: a scene is missing, unreadable or does not fit the model.
         BudgetExceeded: a plan needs more memory than allowed.
     """
-    for scene, targets in scenes.items():
-        with open_inputs(scene, options, spec) as inputs:
-            targets.check_crs(inputs.file)
-            reading_of(inputs.scene, spec, options)
-            check_budget(plan_of(inputs.scene, spec, options), inputs.file, options)
+    return [_checked(scene, targets, options, spec) for scene, targets in scenes.items()]
+
+
+def _checked(
+    scene: Source, targets: Targets, options: ScanOptions, spec: ModelSpec
+) -> dict[str, Any]:
+    with open_inputs(scene, options, spec) as inputs:
+        targets.check_crs(inputs.file)
+        reading_of(inputs.scene, spec, options)
+        plan = plan_of(inputs.scene, spec, options)
+        check_budget(plan, inputs.file, options)
+        return {
+            **input_facts(inputs),
+            "bands": band_facts(inputs.scene, spec.bands),
+            "chips": len(plan.grid),
+            "memory_mb": round(plan.bytes / 2**20),
+        }
 
 
 def scan_to(

@@ -85,6 +85,14 @@ def test_progress_goes_to_stderr(scene, tmp_path):
     assert "100%" not in result.stdout
 
 
+def test_who_watches_is_told_first_what_will_be_scanned(scene, tmp_path):
+    said = run(scene, "-o", tmp_path / "p.gpkg", "--progress").stderr.splitlines()
+    assert said[0].startswith("geodeforest: scene.tif: ")
+    assert " px of 10.00 m in EPSG:32721; red is band 1" in said[0]
+    assert "chips, " in said[0]
+    assert "px of" not in run(scene, "-o", tmp_path / "q.gpkg").stderr
+
+
 def test_several_scenes_need_a_name_each(scene, tmp_path):
     other = make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
     result = run(scene, other, "-o", tmp_path / "all.geojson", code=2)
