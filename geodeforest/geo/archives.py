@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def read_member(member: ZipMember, most_bytes: int) -> bytes:
     """
     with zipfile.ZipFile(member.archive) as archive, archive.open(member.name) as file:
         return file.read(most_bytes)
+
+
+def members_beside(member: ZipMember, suffixes: Sequence[str]) -> list[ZipMember]:
+    """The files in the archive whose name is that of ``member`` with a suffix appended.
+
+    Raises:
+        OSError, zipfile.BadZipFile, ...: one of ``ZIP_ERRORS``.
+    """
+    wanted = {f"{member.name}{suffix}".casefold() for suffix in suffixes}
+    with zipfile.ZipFile(member.archive) as archive:
+        found = [name for name in archive.namelist() if name.casefold() in wanted]
+    return [ZipMember(member.archive, name) for name in found]

@@ -21,7 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from geodeforest.core.addresses import is_remote, redacted, shown
 from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
-from geodeforest.geo.archives import ZIP_ERRORS, ZipMember, read_member
+from geodeforest.geo.archives import ZIP_ERRORS, ZipMember, members_beside, read_member
 from geodeforest.geo.headers import check_header
 from geodeforest.geo.remote import open_remote, remote_error
 from geodeforest.geo.tiff_chain import check_chain
@@ -60,6 +60,7 @@ _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
 _VRT = (b"<vrtdataset", b"<?xml")
 _CODEC = re.compile(r"missing codec (?:of code )?(\w+)")
 _HEAD_BYTES = 64
+_SIDE_CARS = (".msk", ".ovr", ".aux.xml")
 _AUX_XML_LIMIT = 2**24
 _AUX_XML_POINTERS = (b"OVERVIEW_FILE", b"SourceFilename", b"/vsi")
 
@@ -108,6 +109,7 @@ def _local(
 ) -> rasterio.DatasetReader:
     if isinstance(path, ZipMember):
         member, driver = path, _driver(path, _head(path), drivers)
+        _refuse_side_cars(member)
         return _opened(member, lambda: rasterio.open(member.gdal_path, driver=driver))
     _refuse_name(os.fspath(path))
     file = Path(path)
@@ -212,6 +214,12 @@ def _member_head(member: ZipMember) -> bytes:
     except ZIP_ERRORS as error:
         why = f"cannot be read ({cause(error)})"
         raise SceneUnreadable(member, why, "download or copy the archive again") from error
+
+
+def _refuse_side_cars(member: ZipMember) -> None:
+    # No product has any, and GDAL would follow what they name.
+    if found := members_beside(member, _SIDE_CARS):
+        raise SceneUnreadable(found[0], "is a side-car in an archive", "unpack the product first")
 
 
 def _check_side_cars(path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 
+from geodeforest.core.addresses import shown
 from geodeforest.core.grid import Window
 from geodeforest.core.pixels import UNKNOWN
 from geodeforest.errors import LimitUnusable, SceneNotFound, SceneUnreadable
@@ -116,7 +117,7 @@ def open_known_raster(
         SceneError: it is missing, damaged, or does not lie on the scene.
     """
     with open_raster(path, LABEL_DRIVERS) as dataset:
-        yield RasterOverlay(path, dataset, grid, what, yes)
+        yield RasterOverlay(shown(os.fspath(path)), dataset, grid, what, yes)
 
 
 class RasterOverlay:

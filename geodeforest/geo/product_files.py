@@ -153,7 +153,8 @@ def xml_root(folder: Folder, name: str) -> ElementTree.Element:
     """
     text = folder.read(name)
     where = f"{folder.path}/{name}"
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities can grow without bound
+    plain = text.replace(b"\0", b"")  # in UTF-16 every other byte is zero
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:  # entities can grow without bound
         raise SceneUnreadable(where, "is XML that defines entities", "download it again")
     try:
         return ElementTree.fromstring(text)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from geodeforest.core.reflectance import Calibration, Product, ProductMask
+from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import Band
 
 _LEAST_SUN_DEGREES = 10
@@ -65,6 +66,13 @@ class Listing:
         """Those of all bands, in order."""
         return tuple(label for member in self.members for label in member.labels)
 
+    def _calibration(self, gains: tuple[float, ...], offsets: tuple[float, ...]) -> Calibration:
+        try:
+            return Calibration(gains, offsets, self.told_by)
+        except OptionError as error:
+            why = f"tells gain {gains} and offset {offsets}, which make no reflectance"
+            raise SceneUnreadable(self.told_by, why, "download it again") from error
+
     def _under_the_sun(
         self, overhead: Calibration, sun_degrees: Callable[[str], float | None]
     ) -> Calibration | None:
@@ -91,13 +99,16 @@ class Listing:
         """What is known of the product, with the calibration of the ``chosen`` bands.
 
         ``sun_degrees`` gives the sun's height over the scene on a date.
+
+        Raises:
+            SceneUnreadable: the metadata tell numbers that make no reflectance.
         """
         labels = [self.labels[band.index - 1] for band in chosen]
         gains = tuple(label.gain for label in labels if label.gain is not None)
         offsets = tuple(label.offset for label in labels)
         calibration = None
         if len(gains) == len(labels) and dtype in self.stored:
-            calibration = Calibration(gains, offsets, self.told_by)
+            calibration = self._calibration(gains, offsets)
         if self.overhead and calibration is not None:
             calibration = self._under_the_sun(calibration, sun_degrees)
         return Product(self.kind, self.baseline, calibration, self.date, self.mask)

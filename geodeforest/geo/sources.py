@@ -24,7 +24,7 @@ from geodeforest.geo import landsat, planet, sentinel2, stac
 from geodeforest.geo.bands import SPECTRAL, Band, band_word
 from geodeforest.geo.names import scene_name, split_names
 from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause, open_raster
-from geodeforest.geo.parts import ArrayPart, DatasetPart, Part, Raster
+from geodeforest.geo.parts import ArrayPart, DatasetPart, Part, Raster, storable
 from geodeforest.geo.product_files import DiskFolder, Folder, zip_folder
 from geodeforest.geo.products import Label, Listing, Member
 
@@ -97,7 +97,10 @@ def open_member(member: Part | Member, stack: ExitStack, rules: OpenRules = RULE
             f"has {len(data)} bands, and its metadata tell of {len(member.labels)}",
             "download or copy it again",
         )
-    labelled = tuple(map(_labelled, data, member.labels))
+    labelled = tuple(
+        _labelled(band, label, part.dtype(band.index))
+        for band, label in zip(data, member.labels, strict=True)
+    )
     part.bands = (*labelled, *part.bands[len(data) :])
     return part
 
@@ -115,8 +118,9 @@ def open_parts(
     return open_member(first, stack, rules), *more
 
 
-def _labelled(band: Band, label: Label) -> Band:
-    nodata = band.nodata if label.nodata is None else label.nodata
+def _labelled(band: Band, label: Label, dtype: str) -> Band:
+    nodata = storable(label.nodata, dtype)
+    nodata = band.nodata if nodata is None else nodata
     return replace(band, description=label.name, nodata=nodata, meaning=label.meaning)
 
 

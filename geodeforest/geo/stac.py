@@ -23,6 +23,7 @@ from geodeforest.geo.profile import iso_date
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _RASTER = re.compile(r"image/(?:tiff|jp2|vnd\.stac\.geotiff)")
 _ENDINGS = (".tif", ".tiff", ".jp2")
+_BANDS = ("bands", "eo:bands")
 _SHARED = ("nodata", "raster:scale", "raster:offset")
 _PICTURES = frozenset({"thumbnail", "overview", "visual"})
 _MASKS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -42,7 +43,8 @@ def list_item(path: Path) -> Listing:
     if item.get("type") != "Feature" or not isinstance(assets, dict):
         why = "is JSON, but no STAC item"
         raise SceneUnreadable(path, why, "give a raster, or an item with assets")
-    reader = _Item(path.parent, item.get("properties") or {}, str(item.get("id", "")))
+    told = item.get("properties")
+    reader = _Item(path.parent, told if isinstance(told, dict) else {}, str(item.get("id", "")))
     known = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict)]
     data = [(key, asset) for key, asset in known if not _is_picture(key, asset)]
     members = _once(reader.members(data)) or _once(reader.members(known))
@@ -52,7 +54,7 @@ def list_item(path: Path) -> Listing:
     return Listing(
         reader.kind,
         members,
-        f"the STAC item {path.name}",
+        path.name,
         reader.baseline,
         reader.date,
         reader.mask(known),
@@ -125,11 +127,14 @@ class _Item:
 
 def _bands(asset: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is told of each band, in either version's words."""
-    listed = asset.get("bands") or asset.get("eo:bands")
+    listed = next((b for key in _BANDS if isinstance(b := asset.get(key), list) and b), [])
     more = asset.get("raster:bands")
-    bands = [dict(band) for band in listed or [] if isinstance(band, dict)]
+    bands = [dict(band) for band in listed if isinstance(band, dict)]
     if isinstance(more, list) and len(more) == len(bands):
-        bands = [{**facts, **band} for facts, band in zip(more, bands, strict=True)]
+        bands = [
+            {**(facts if isinstance(facts, dict) else {}), **band}
+            for facts, band in zip(more, bands, strict=True)
+        ]
     shared = {
         key: asset[key] for key in ("nodata", "raster:scale", "raster:offset") if key in asset
     }

@@ -20,6 +20,7 @@ from products import (
     write_jp2,
     zipped,
 )
+from range_server import serving
 
 from geodeforest.core.grid import Window
 from geodeforest.errors import BandMissing, OptionError, SceneUnreadable
@@ -134,9 +135,10 @@ def test_several_granules_are_refused(tmp_path):
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "defines entities"),
     ],
 )
-def test_damaged_metadata_are_refused(tmp_path, text, what):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_damaged_metadata_are_refused(tmp_path, text, what, encoding):
     root = make_safe(tmp_path)
-    (root / "MTD_MSIL2A.xml").write_text(text)
+    (root / "MTD_MSIL2A.xml").write_text(text, encoding)
     with pytest.raises(SceneUnreadable, match=what):
         product(root)
 
@@ -162,6 +164,21 @@ def test_the_classification_mask_is_that_of_level_1c(named):
     assert (mask.name, mask.hidden_values, mask.bands) == ("MSK_CLASSI", (1,), (1, 2))
     with open_raster(mask.path) as dataset:
         np.testing.assert_array_equal(dataset.read(), classi)
+
+
+@pytest.mark.parametrize("suffix", [".aux.xml", ".msk", ".ovr"])
+def test_side_cars_in_an_archive_are_not_followed(tmp_path, suffix):
+    root = make_safe(tmp_path)
+    band = next(root.glob("GRANULE/*/IMG_DATA/R10m/*_B03_10m.jp2"))
+    band.with_name(band.name + suffix).write_text("<PAMDataset/>")
+    with pytest.raises(SceneUnreadable, match=r"is a side-car in an archive"):
+        product(zipped(root))
+
+
+@pytest.mark.parametrize("units", ["-10000", "1e999", "nan"])
+def test_metadata_that_make_no_reflectance_are_refused(tmp_path, units):
+    with pytest.raises(SceneUnreadable, match=r"MTD_MSIL2A.xml: tells gain .* no reflectance"):
+        product(make_safe(tmp_path, quantification=units))
 
 
 def test_a_product_without_a_mask_has_none(tmp_path):
@@ -407,7 +424,7 @@ def test_assets_are_found_by_common_name(tmp_path):
     assert numbers(item, wanted=RGB) == [4, 3, 2]
     assert (found.kind, found.date) == ("sentinel-2-l2a", "2022-07-01")
     assert found.calibration.offset == (-0.1,) * 3
-    assert found.calibration.source == "the STAC item item.json"
+    assert found.calibration.source == "item.json"
 
 
 def test_bands_in_the_words_of_stac_1_1(tmp_path):
@@ -490,6 +507,24 @@ def test_landsat_items_are_calibrated(tmp_path):
     assert found.calibration.offset == pytest.approx((-0.2,) * 3)
 
 
+def test_assets_may_lie_on_a_server(tmp_path):
+    told = assets(tmp_path)
+    files = {f"/s2/{name}.tif": (tmp_path / f"{name}.tif").read_bytes() for name in ("B02", "B04")}
+    with serving(files) as server:
+        for word, name in (("blue", "B02"), ("red", "B04")):
+            told[word]["href"] = f"{server.address}/s2/{name}.tif?sig=s3cret"
+        item = make_item(tmp_path, told)
+        assert numbers(item, wanted=RGB) == [4, 3, 2]
+        with open_scene(item, wanted=RGB) as scene:
+            assert "s3cret" not in repr(scene.profile)
+
+
+def test_a_number_that_the_data_type_cannot_hold_is_no_nodata(tmp_path):
+    item = make_item(tmp_path, assets(tmp_path, nodata="nan"))
+    with open_scene(item, wanted=RGB) as scene:
+        assert [band.nodata for band in scene.bands] == [None] * 3
+
+
 def test_only_the_assets_that_are_read_are_opened(tmp_path):
     told = assets(tmp_path)
     told["nir"] = {**told["red"], "href": "gone.tif", "eo:bands": [{"common_name": "nir"}]}
@@ -503,6 +538,8 @@ def test_only_the_assets_that_are_read_are_opened(tmp_path):
         ("[]", "but no object"),
         ('{"type": "FeatureCollection", "features": []}', "no STAC item"),
         ('{"type": "Feature", "assets": {}}', "no asset that names a spectral band"),
+        ('{"type": "Feature", "assets": {"a": 1, "b": {"eo:bands": 3}}}', "no asset that names"),
+        ('{"type": "Feature", "properties": [1], "assets": {"a": {"bands": [2]}}}', "no asset"),
     ],
 )
 def test_json_that_is_no_item_is_refused(tmp_path, text, what):
