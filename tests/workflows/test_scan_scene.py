@@ -481,8 +481,11 @@ print(plans[0].bytes // 1024, peak_kb())
 """
 
 
-def test_the_peak_of_a_scan_stays_within_its_plan(tmp_path):
-    scene = large_scene(tmp_path / "s.tif", height=600, width=3000)
+@pytest.mark.parametrize(("height", "width", "gsd_m"), [(600, 3000, 10), (6000, 6000, 2.5)])
+def test_the_peak_of_a_scan_stays_within_its_plan(tmp_path, height, width, gsd_m):
+    scene = large_scene(tmp_path / "s.tif", height=height, width=width)
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.transform = rasterio.Affine(gsd_m, 0, 4e5, 0, -gsd_m, 9.3e6)
     done = subprocess.run(
         [sys.executable, "-c", PEAK + PLANNED, str(scene), str(tmp_path)],
         capture_output=True,
