@@ -384,3 +384,29 @@ def test_the_content_tells_raster_from_vector(tmp_path):
 
 def test_refusals_are_errors_of_the_scene():
     assert issubclass(LimitUnusable, SceneError)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The bytes of a good file of each format."""
+    folder = tmp_path_factory.mktemp("sound")
+    shapes = [shapely.box(500_100, 9_299_500, 500_400, 9_299_800)]
+    files = [write(folder / f"p.{ending}", shapes) for ending in ("geojson", "gpkg", "fgb")]
+    values = np.random.default_rng(0).integers(0, 2, (60, 80), np.uint8)
+    files.append(raster(folder / "m.tif", values, 500_000, 9_300_000, 10, compress="deflate"))
+    return [file.read_bytes() for file in files]
+
+
+@given(st.integers(0, 3), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1))
+def test_spoilt_files_are_read_or_refused_in_one_line(sound, tmp_path_factory, which, spoilt):
+    content = bytearray(sound[which])
+    for place, byte in spoilt:
+        content[int(place * (len(content) - 1))] = byte
+    path = tmp_path_factory.mktemp("spoilt") / "file"
+    path.write_bytes(content)
+    said = None
+    try:
+        assert set(np.unique(answers(path))) <= {0, 1, 255}
+    except SceneError as error:
+        said = error
+    assert said is None or (said.exit_code == 3 and "\n" not in str(said))
