@@ -517,3 +517,12 @@ def test_the_record_names_the_files_but_not_their_folders(tmp_path):
     record = scan(scene, **files).to_dict()
     assert (record["options"]["aoi"], record["options"]["mask"]) == ("a.gpkg", "m.gpkg")
     assert str(tmp_path) not in json.dumps(record)
+
+
+def test_an_array_has_limits_too(tmp_path):
+    _, values = patches(0, 60, 60)
+    scene = gd.Raster(values, Affine(10, 0, CORNER[0], 0, -10, CORNER[1]), "EPSG:32721")
+    area, cloud = box(10, 10, 20, 20), box(10, 10, 5, 5)
+    files = {"aoi": write(tmp_path / "a.fgb", area), "mask": write(tmp_path / "m.shp", cloud)}
+    report = scan(scene, **files)
+    assert (report.assessed_px, report.not_assessed_px) == (20 * 20 - 5 * 5, 5 * 5)
