@@ -47,9 +47,10 @@ def command(
 ) -> None:
     """Find deforestation in each SCENE and write it as polygons.
 
-    A SCENE is a GeoTIFF or JPEG 2000 file; a Sentinel-2 .SAFE folder or zip; a Landsat folder
-    or its MTL file; a STAC item (.json); or several files of one scene, as
-    B04.tif,B03.tif,B02.tif (a path that exists is taken whole, commas and all).
+    A SCENE is a GeoTIFF or JPEG 2000 file, or the https:// or s3:// address of a GeoTIFF; a
+    Sentinel-2 .SAFE folder or zip; a Landsat folder or its MTL file; a STAC item (.json); or
+    several files of one scene, as B04.tif,B03.tif,B02.tif (a path that exists is taken whole,
+    commas and all).
 
     With several scenes every output path must contain {scene}, which stands for the
     scene's file name without its ending; of several files for what their names begin with.

@@ -81,6 +81,9 @@ SENTINEL2_OFFSET = -0.1
 
 _SAME_OFFSET = 0.01
 
+# Not the true-colour image, which is stretched after the offset was taken off.
+_MAYBE_OFFSET = ("sentinel-2-l1c", "sentinel-2-l2a", "stac")
+
 UNITS: Mapping[str, float] = {"float32": 1.0, "float64": 1.0, "uint16": 1e-4, "int16": 1e-4}
 """The reflectance of one unit, by data type, where nothing else is said."""
 
@@ -124,7 +127,7 @@ def read_numbers(
     if asked is not None:
         return Reading(asked, "--scale")
     product, target = numbers.product, reflectance_range(scales)
-    sentinel2 = product is None or product.kind.startswith("sentinel-2")
+    sentinel2 = product is None or product.kind in _MAYBE_OFFSET
     plain = None
     if numbers.dtype in scales:
         plain = _usual(numbers.dtype, scales[numbers.dtype], sentinel2)

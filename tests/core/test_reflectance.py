@@ -139,3 +139,20 @@ def test_tags_that_say_nothing_or_nonsense_are_none(gain, offset):
 def test_tags_say_how_numbers_become_reflectance():
     told = tag_calibration([1e-4, 1], [0, -0.1])
     assert (told.gain, told.offset) == ((1e-4, 1), (0, -0.1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "asks"),
+    [
+        ("sentinel-2-l1c", True),
+        ("sentinel-2-l2a", True),
+        ("stac", True),
+        ("sentinel-2-tci", False),
+        ("landsat-c2-l2", False),
+        ("planet-sr", False),
+    ],
+)
+def test_only_stored_reflectance_of_sentinel_2_may_have_its_offset(kind, asks):
+    known = Calibration((1e-3,), (0.0,), "metadata")
+    reading = read_numbers(Numbers("uint16", Product(kind, calibration=known)), SCALES, None)
+    assert (reading.other is not None) == asks
