@@ -224,14 +224,15 @@ def pairs_of(data: PathLike | Sequence[PathLike] | Sequence[Pair]) -> list[Pair]
         OptionError: neither, or a scene without labels.
     """
     listed = _listed(data)
-    if listed and all(isinstance(one, tuple) and len(one) == 2 for one in listed):
-        return cast("list[Pair]", listed)
+    if listed and all(isinstance(one, tuple | list) and len(one) == 2 for one in listed):
+        return [cast("Pair", tuple(one)) for one in cast("list[Pair]", listed)]
     if not listed:
         raise OptionError("nothing to evaluate on; give records, or scenes with their labels")
     if are_records(listed):
         return []
     if len(listed) % 2:
-        raise OptionError(f"{listed[-1]}: has no labels; give scenes and labels in pairs")
+        why = "is no set of training records, nor a scene with labels after it"
+        raise OptionError(f"{listed[-1]}: {why}; give scenes and labels in pairs")
     return list(zip(listed[::2], listed[1::2], strict=True))
 
 
@@ -242,9 +243,10 @@ def are_records(paths: Sequence[PathLike]) -> bool:
         name = os.fspath(path)
         if name.startswith("gs://") or ".tfrec" in os.path.basename(name):
             return True
-        if not os.path.isdir(name):
+        try:
+            inside = os.listdir(name)
+        except OSError:  # no directory, or one that whoever opens it will name
             return False
-        inside = os.listdir(name)
         return "index.json" in inside or any(".tfrec" in entry for entry in inside)
 
     return all(is_one(path) for path in paths)

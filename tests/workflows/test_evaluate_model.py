@@ -216,7 +216,7 @@ def test_what_the_data_are_is_seen_by_their_names_and_content(tmp_path):
     (tmp_path / "S2A.SAFE").mkdir()
     assert are_records([tmp_path / "set", "a.tfrecord", "gs://bucket/set"])
     assert not are_records([tmp_path / "S2A.SAFE"])
-    assert pairs_of(["a.tif", "b.png"]) == [("a.tif", "b.png")]
+    assert pairs_of(["a.tif", "b.png"]) == pairs_of([["a.tif", "b.png"]]) == [("a.tif", "b.png")]
     assert pairs_of(tmp_path / "set") == []
 
 
