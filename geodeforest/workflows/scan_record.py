@@ -99,6 +99,8 @@ def choices(
         "simplify_m": options.simplify,
         "smooth": options.smooth,
         "merge_small": options.merge_small,
+        "resample": options.resample,
+        "assign_crs": None if options.assign_crs is None else str(options.assign_crs),
         "mask": _name(options.mask),
         "aoi": _name(options.aoi),
         "on_error": options.on_error,

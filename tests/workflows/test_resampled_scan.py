@@ -154,7 +154,8 @@ def test_a_missing_crs_can_be_assigned(tmp_path):
     report = gd.scan(scene, model=ThresholdPredictor(), assign_crs="EPSG:32721")
     assert report.polygons.crs.to_epsg() == 32721
     assert report.deforested_ha == pytest.approx(18, rel=2e-3)
-    assert report.to_dict()["scene"]["crs"] == "EPSG:32721"
+    record = report.to_dict()
+    assert record["scene"]["crs"] == record["options"]["assign_crs"] == "EPSG:32721"
 
 
 def test_a_local_crs_can_be_replaced(tmp_path):
