@@ -158,6 +158,8 @@ class Stored:
 
     ``block_rows`` are those of its file's blocks, ``file_size`` are that file's rows and columns
     where the scene is made of another grid. ``work_bytes`` are held while a window is read.
+    ``cached_px_bytes`` are those of a pixel in the block cache, with the masks, and with the
+    bands that are not read but lie in the same blocks; by default ``pixel_bytes``.
     """
 
     height: int
@@ -166,6 +168,7 @@ class Stored:
     block_rows: int
     file_size: tuple[int, int] | None = None
     work_bytes: int = 0
+    cached_px_bytes: int | None = None
 
     @property
     def cache_bytes(self) -> int:
@@ -174,7 +177,7 @@ class Stored:
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
         """
         _, width = self.file_size or (self.height, self.width)
-        row = self.block_rows * width * self.pixel_bytes
+        row = self.block_rows * width * (self.cached_px_bytes or self.pixel_bytes)
         return max(CACHE_BYTES, row + row // 4 + SINK_ROWS * self.width)
 
     @property
@@ -182,7 +185,8 @@ class Stored:
         """How much of that cache a scan fills: no more than the file and both raster outputs."""
         height, width = self.file_size or (self.height, self.width)
         outputs = 2 * self.height * self.width
-        return min(self.cache_bytes, height * width * self.pixel_bytes + outputs)
+        pixel_bytes = self.cached_px_bytes or self.pixel_bytes
+        return min(self.cache_bytes, height * width * pixel_bytes + outputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,10 @@ class Part(Protocol):
         """The data type of a band."""
         ...
 
+    def cached_px_bytes(self, bands: Sequence[Band]) -> int:
+        """Bytes that a pixel takes in GDAL's block cache once these bands are read."""
+        ...
+
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
 
@@ -132,6 +136,16 @@ class DatasetPart:
     def dtype(self, index: int) -> str:
         """The data type of a band."""
         return str(self._dataset.dtypes[index - 1])
+
+    def cached_px_bytes(self, bands: Sequence[Band]) -> int:
+        """Bytes that a pixel takes in GDAL's block cache once these bands are read."""
+        read = {band.index for band in bands}
+        if self._alpha is not None:
+            read.add(self._alpha)
+        if self._dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL":
+            read = set(self._dataset.indexes)  # all are decoded together
+        masks = len({self._masks[i] for i in read if i in self._masks})
+        return masks + sum(np.dtype(self.dtype(index)).itemsize for index in read)
 
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
@@ -188,6 +202,10 @@ class ArrayPart:
     def dtype(self, index: int) -> str:
         """The data type of a band."""
         return self.dtype_of(self._raster)
+
+    def cached_px_bytes(self, bands: Sequence[Band]) -> int:
+        """None: an array is in memory already."""
+        return 0
 
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside."""

@@ -61,6 +61,9 @@ class Scene(SceneSource, Protocol):
         ...
 
 
+_FEW_ROWS, _SOME_ROWS = 16, 256
+"""Blocks of fewer rows are read some at a time; decoding one twice costs little then."""
+
 Opener: TypeAlias = Callable[[Part | Member], Part]
 """Opens a raster of a product; others are open."""
 
@@ -121,7 +124,14 @@ class RasterScene:
     def stored(self) -> Stored:
         """Its sizes, and what reading it takes."""
         pixel_bytes = len(self.bands) * np.dtype(self._dtype).itemsize
-        return Stored(self.height, self.width, pixel_bytes, self.profile.block[0])
+        cached = sum(share.part.cached_px_bytes(share.bands) for share in self._shares)
+        return Stored(
+            self.height,
+            self.width,
+            pixel_bytes,
+            self.profile.block[0],
+            cached_px_bytes=cached or None,
+        )
 
     def read(self, window: Window) -> Pixels:
         """The stored pixels of a window that lies inside the scene.
@@ -133,7 +143,15 @@ class RasterScene:
         """
         if window.within(self.height, self.width) != window:
             raise ValueError(f"{window} leaves the scene of {self.height} x {self.width} px")
-        values, valid = self._stored_pixels(window)
+        parts = list(_by_blocks(window, self.profile.block[0]))
+        if len(parts) == 1:
+            values, valid = self._stored_pixels(window)
+        else:
+            shape = (window.height, window.width)
+            values, valid = np.empty((len(self.bands), *shape), self._dtype), np.empty(shape, bool)
+            for part in parts:
+                rows = slice(part.row - window.row, part.row - window.row + part.height)
+                values[:, rows], valid[rows] = self._stored_pixels(part)
         if self._blank is not None:
             valid &= (values != self._blank).any(axis=0)
         return Pixels(values, valid)
@@ -243,6 +261,21 @@ def _check_fits(share: _Share, first: Part, dtype: str) -> None:
                 f"stores {found} and {Path(first.path).name} {dtype}",
                 "convert one of them: the bands of a scene have one data type",
             )
+
+
+def _by_blocks(window: Window, block_rows: int) -> Iterator[Window]:
+    """The window, cut into rows of blocks.
+
+    Where bands or masks lie in blocks of their own, all those of one row are read before
+    those of the next. So the last row of a window is still in the cache when the next
+    window begins in the middle of it.
+    """
+    step = block_rows if block_rows >= _FEW_ROWS else _SOME_ROWS // block_rows * block_rows
+    first, end = window.row, window.row + window.height
+    while first < end:
+        stop = min(end, (first // step + 1) * step)
+        yield Window(first, window.col, stop - first, window.width)
+        first = stop
 
 
 def _refuse_complex(profile: SceneProfile) -> None:
