@@ -145,7 +145,9 @@ class DatasetPart:
         if self._dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL":
             read = set(self._dataset.indexes)  # all are decoded together
         masks = len({self._masks[i] for i in read if i in self._masks})
-        return masks + sum(np.dtype(self.dtype(index)).itemsize for index in read)
+        px_bytes = masks + sum(np.dtype(self.dtype(index)).itemsize for index in read)
+        padded_width = -(-self.width // self.block[1]) * self.block[1]
+        return -(-px_bytes * padded_width // self.width)
 
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.

@@ -56,7 +56,7 @@ def scanned_bytes(monkeypatch):
         (13, {**TILES, "interleave": "band"}),
         (3, {"tiled": True, "blockxsize": 1024, "blockysize": 1024, "interleave": "pixel"}),
         (3, {"blockysize": 1, "interleave": "pixel"}),
-        (3, {"blockysize": 16, "interleave": "band"}),
+        (3, {"blockysize": 64, "interleave": "band"}),
         (3, {"blockysize": 700, "interleave": "pixel"}),
         (3, {"blockysize": 700, "interleave": "band"}),
         (3, {"blockysize": SIDE, "interleave": "pixel"}),
