@@ -68,7 +68,8 @@ def test_each_block_is_decoded_once(tmp_path, scanned_bytes, bands, layout):
     noise = np.random.default_rng(0).integers(0, 255, (bands, SIDE, SIDE), np.uint8)
     path = make_scene(tmp_path / "a.tif", noise, compress="deflate", **layout)
     share = 3 / bands if layout["interleave"] == "band" else 1
-    assert scanned_bytes(path) < 1.05 * share * path.stat().st_size
+    # Each read fetches up to 4 KB more than the block.
+    assert scanned_bytes(path) < 1.1 * share * path.stat().st_size
 
 
 def test_blocks_of_a_mask_do_not_push_out_those_of_the_bands(tmp_path, scanned_bytes):
