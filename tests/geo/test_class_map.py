@@ -38,7 +38,7 @@ def maps(make_scene, tmp_path):
     scene = make_scene(np.zeros((3, 20, 30), np.uint8), tags={"ACQUISITION_DATE": "2024-07-06"})
     with open_scene(scene) as source:
         profile = source.profile
-    tags = map_tags(spec, profile)
+    tags = map_tags(spec, profile, None)
     paths = tmp_path / "classes.tif", tmp_path / "scores.tif"
     with ClassMapSink(paths[0], profile, spec.classes, tags) as sink:
         sink.write(classes)
