@@ -157,7 +157,7 @@ class DatasetPart:
         """
         place, indexes = to_rasterio(window), [band.index for band in bands]
         try:
-            if all(b.nodata is not None and self._gaps.hold(window, b.index) for b in bands):
+            if self._is_unwritten(bands, window):
                 return _unwritten(bands, window, self.dtype(indexes[0]))
             values = self._dataset.read(indexes, window=place)
             valid = real_values(values, bands)
@@ -173,6 +173,14 @@ class DatasetPart:
                 "download or copy the file again",
             ) from error
         return values, valid
+
+    def _is_unwritten(self, bands: Sequence[Band], window: Window) -> bool:
+        # What GDAL gives for a block that was never written: nodata, or else 0, in alpha too.
+        hidden = self._alpha is not None or all(band.nodata is not None for band in bands)
+        indexes = [band.index for band in bands]
+        if self._alpha is not None:
+            indexes.append(self._alpha)
+        return hidden and all(self._gaps.hold(window, index) for index in indexes)
 
 
 class ArrayPart:
@@ -253,7 +261,7 @@ def _unwritten(bands: Sequence[Band], window: Window, dtype: str) -> StoredPixel
     shape = (window.height, window.width)
     values = np.empty((len(bands), *shape), dtype)
     for plane, band in zip(values, bands, strict=True):
-        plane[...] = band.nodata
+        plane[...] = 0 if band.nodata is None else band.nodata
     return values, np.zeros(shape, bool)
 
 

@@ -95,6 +95,19 @@ def test_a_band_with_something_in_it_is_read(tmp_path, reads):
     assert not pixels.valid.any()
 
 
+def test_a_gap_is_transparent_where_there_is_alpha(tmp_path, reads):
+    path = sparse(
+        tmp_path / "a.tif", None, bands=(1, 2, 3, 4), count=4, photometric="rgb", alpha="yes"
+    )
+    seen = reads()
+    with open_scene(path) as scene:
+        gap, written = scene.read(Window(0, 0, 64, 320)), scene.read(Window(64, 128, 64, 64))
+    assert not gap.valid.any()
+    assert not gap.values.any()
+    assert written.valid.all()
+    assert len(seen) == 2  # the bands and alpha of the block that was written
+
+
 def test_without_nodata_a_gap_is_zeros_as_for_everyone(tmp_path):
     with open_scene(sparse(tmp_path / "a.tif", nodata=None)) as scene:
         pixels = scene.read(Window(0, 0, 64, 64))
