@@ -45,7 +45,7 @@ def with_secrets(server, path="/data/cog.tif"):
 
 
 def secrets_in(text):
-    return [secret for secret in (USER, PASSWORD, TOKEN, "s3cret", "sig") if secret in text]
+    return [secret for secret in (USER, PASSWORD, TOKEN, "s3cret") if secret in text]
 
 
 # ---------------------------------------------------------------------------------- fetching
