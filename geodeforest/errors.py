@@ -61,6 +61,17 @@ class SceneUnreadable(SceneError, OSError):
         super().__init__(f"{path}: {why}; {remedy}")
 
 
+class InputChanged(SceneError):
+    """A file was written to, replaced or removed while it was read."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: changed during the scan, so nothing was written; "
+            "scan again when no one writes to it"
+        )
+
+
 class SceneTooLarge(SceneError):
     """The scene has more pixels than ``--max-pixels`` allows."""
 

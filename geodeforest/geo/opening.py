@@ -94,6 +94,11 @@ def open_raster(
     return dataset
 
 
+def gdal_version() -> str:
+    """The version of the GDAL that reads and writes rasters."""
+    return str(rasterio.__gdal_version__)
+
+
 def _fetched(address: str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():

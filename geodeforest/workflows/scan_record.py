@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +17,73 @@ from geodeforest.core.decide import STEPS
 from geodeforest.core.options import PathLike, ScanOptions, ScanPlan
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import ModelSpec
-from geodeforest.geo.files import naming_faults
+from geodeforest.geo.files import OutputSet, naming_faults
+from geodeforest.geo.fingerprints import file_fingerprint
+from geodeforest.geo.opening import gdal_version
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
 from geodeforest.scanning import Radiometry
 from geodeforest.workflows.open_inputs import Inputs
 from geodeforest.workflows.scan_report import NO_BASELINE, NOT_ADJUSTED, ScanReport
+from geodeforest.workflows.scan_targets import Targets
+
+_LIBRARIES = ("numpy", "onnxruntime", "pyogrio", "rasterio", "shapely")
+_AT_WORK = ("tensorflow", "keras")
 
 
 def opening_record(
-    spec: ModelSpec, inputs: Mapping[str, Any], options: Mapping[str, Any], doubts: Sequence[str]
+    spec: ModelSpec,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    doubts: Sequence[str],
+    held: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The part of a run record that is known before the first chip."""
+    """The part of a run record that is known before the first chip.
+
+    ``held`` tells what each input held.
+    """
     from geodeforest import __version__
 
     baseline = inputs["baseline"]
     first = [NO_BASELINE] if baseline is None else []
-    return {
+    known = {
         "geodeforest": __version__,
         "scene": inputs["scene"],
         "grid": inputs["grid"],
         "model": {"name": spec.name, "version": spec.version, "sha256": model_hash(spec)},
         "options": dict(options),
         "baseline": baseline,
+        "inputs": list(held),
+    }
+    return {
+        "run": run_id(known),
+        **known,
+        "versions": library_versions(),
         "notes": [*first, NOT_ADJUSTED, *inputs["notes"]],
         "warnings": list(doubts),
     }
+
+
+_RUN_FIELDS = ("geodeforest", "scene", "grid", "model", "options", "baseline", "inputs")
+
+
+def run_id(record: Mapping[str, Any]) -> str:
+    """What names a run: the SHA-256 of inputs, model, options and version, as compact JSON.
+
+    The same scan gives the same one, whatever its threads, its memory and its outputs.
+    """
+    known = {name: record.get(name) for name in _RUN_FIELDS}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of what the numbers went through, as far as it is installed or at work."""
+    names = [*_LIBRARIES, *(name for name in _AT_WORK if name in sys.modules)]
+    found = {"gdal": gdal_version()}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def input_facts(inputs: Inputs) -> dict[str, Any]:
@@ -111,6 +156,20 @@ def choices(
 
 def _name(path: PathLike | None) -> str | None:
     return None if path is None else Path(path).name
+
+
+def written_files(targets: Targets, outputs: OutputSet) -> list[dict[str, Any]]:
+    """Name, bytes and SHA-256 of each finished output that someone named, but the run record.
+
+    Raises:
+        OutputUnwritable: one cannot be read back.
+    """
+    listed = []
+    for path in targets.named():
+        if path != targets.report:
+            with naming_faults(path):
+                listed.append(file_fingerprint(outputs.scratch(path)).facts())
+    return listed
 
 
 def write_record(path: Path, report: ScanReport) -> None:

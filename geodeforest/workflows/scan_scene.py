@@ -25,12 +25,14 @@ from geodeforest.workflows.budget import check_budget, plan_of
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
+from geodeforest.workflows.run_inputs import RunInputs
 from geodeforest.workflows.scan_record import (
     band_facts,
     choices,
     input_facts,
     opening_record,
     write_record,
+    written_files,
 )
 from geodeforest.workflows.scan_report import ScanReport
 from geodeforest.workflows.scan_targets import PathLike, Targets, chosen_targets
@@ -182,7 +184,7 @@ def scan_to(
 ) -> ScanReport:
     """Scan with a loaded model into ``targets``; what ``scan`` and the command line share."""
     started = time.perf_counter()
-    spec = predictor.spec
+    spec, read = predictor.spec, RunInputs(scene, options)
     with ExitStack() as stack:
         inputs = stack.enter_context(open_inputs(scene, options, spec))
         opened = inputs.scene
@@ -191,6 +193,7 @@ def scan_to(
         plan = plan_of(opened, spec, options)
         check_budget(plan, inputs.file, options)
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
+        held = read.fingerprints(inputs.file)
         stack.enter_context(block_cache(plan.cache_bytes))
         how = radiometry(inputs.sampled, spec, reading)
         for note in inputs.notes:
@@ -199,10 +202,11 @@ def scan_to(
         work = ScanWork(inputs, spec, options)
         # Closed before the scene, so that no thread reads what is no longer open.
         rows = stack.enter_context(closing(scan_rows(opened, predictor, plan, how, progress)))
-        frame = work.run(rows, targets, outputs)
-        record = opening_record(
-            spec, input_facts(inputs), choices(options, plan, how, reading), found
-        )
+        chosen = choices(options, plan, how, reading)
+        record = opening_record(spec, input_facts(inputs), chosen, found, held)
+        with read.unchanged():
+            frame = work.run(rows, targets, outputs)
+        record["files"] = written_files(targets, outputs)
         report = work.report(record, targets, time.perf_counter() - started, frame)
         _say_what_is_missing(report)
         if targets.report is not None:

@@ -63,10 +63,15 @@ class Targets:
         found = {"classes": self.classes, "scores": self.scores}
         return {name: path for name, path in found.items() if path is not None}
 
+    def named(self) -> list[Path]:
+        """``paths``, without those in the scratch."""
+        hidden = None if self.scratch is None else self.scratch.path
+        return [path for path in self.paths() if path.parent != hidden]
+
     def names(self) -> dict[str, str | list[str]]:
         """The outputs as the run record lists them: file names only, none of the scratch's."""
-        hidden = None if self.scratch is None else self.scratch.path
-        named = {name: p.name for name, p in self.rasters().items() if p.parent != hidden}
+        kept = self.named()
+        named = {name: path.name for name, path in self.rasters().items() if path in kept}
         styles = [path.name for path in self.styles()]
         return {
             "polygons": [path.name for path in self.polygons],
