@@ -6,6 +6,7 @@ the first is written. They wait in a GeoPackage on disk, not in memory.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,14 +19,19 @@ from rasterio.crs import CRS
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.gpkg import LAYER, GeoPackageSink
 from geodeforest.geo.legend import Legend
+from geodeforest.geo.origin import Origin
 from geodeforest.geo.polygons import Feature
 
 
 class FlatGeobufSink:
-    """Writes the features; what was not assessed has no place in a file of one layer."""
+    """Writes the features; what was not assessed has no place in a file of one layer.
 
-    def __init__(self, path: Path, crs: CRS, legend: Legend) -> None:
+    What ``origin`` tells becomes the layer's description, as JSON.
+    """
+
+    def __init__(self, path: Path, crs: CRS, legend: Legend, origin: Origin | None = None) -> None:
         self._path, self._crs = path, crs.to_wkt(version="WKT2_2019")
+        self._described = {"DESCRIPTION": json.dumps(dict(origin))} if origin else {}
         self._waiting = path.with_name(path.name + ".gpkg")
         self._sink = GeoPackageSink(self._waiting, crs, legend, named=path)
 
@@ -58,5 +64,6 @@ class FlatGeobufSink:
                 geometry_type="Polygon",
                 crs=self._crs,
                 SPATIAL_INDEX="YES",
+                **self._described,
             )
         self._waiting.unlink()

@@ -1,7 +1,7 @@
 """Polygons as GeoJSON by RFC 7946: WGS 84, right-hand rule, split at the antimeridian.
 
 Knows longitudes, latitudes and JSON text; nothing of rasters. The text follows from the
-features alone: no path and no clock is in it.
+features and their origin: no path and no clock is in it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from geodeforest.geo.areas import Floats, Geometries, crs_length
 from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.ground import ground_of, is_on_earth
 from geodeforest.geo.legend import Legend
+from geodeforest.geo.origin import JSON_START, MEMBER, Origin
 from geodeforest.geo.polygons import Feature, geometries
 
 DECIMALS = 7
@@ -41,11 +42,18 @@ class GeoJSONSink:
     """Writes a FeatureCollection as features come, one a line.
 
     A geometry is a Polygon, or a MultiPolygon where the antimeridian cuts it. ``bbox`` stands
-    after the features; without any feature there is none, as RFC 7946 allows.
+    after the features; without any feature there is none, as RFC 7946 allows. What ``origin``
+    tells is the member ``geodeforest`` (section 6.1).
     """
 
-    def __init__(self, path: Path, crs: CRS, legend: Legend | None = None) -> None:
-        self._path, self._crs = path, crs  # the format has no place for a legend
+    def __init__(
+        self,
+        path: Path,
+        crs: CRS,
+        legend: Legend | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        self._path, self._crs, self._origin = path, crs, origin  # there is no place for a legend
         self._bounds = _Bounds()
         self._separator = "\n"
         self._file: TextIO
@@ -59,7 +67,8 @@ class GeoJSONSink:
             )
         with naming_faults(self._path):
             self._file = self._path.open("w", encoding="utf-8", newline="\n")
-            self._file.write('{"type":"FeatureCollection","features":[')
+            told = f'"{MEMBER}":{_json(dict(self._origin))},' if self._origin else ""
+            self._file.write(f'{JSON_START}{told}"features":[')
         return self
 
     def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:

@@ -18,6 +18,7 @@ from rasterio.crs import CRS
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import Legend
+from geodeforest.geo.origin import MEMBER, Origin
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ _GEOMETRY, _BBOX, _CORNERS = "geometry", "bbox", ("xmin", "ymin", "xmax", "ymax"
 class GeoParquetSink:
     """Writes the features in row groups of equal size, each with its bounds.
 
-    What was not assessed has no place in a file of one table.
+    What was not assessed has no place in a file of one table. What ``origin`` tells becomes the
+    file's metadata under the key ``geodeforest``, as JSON.
     """
 
-    def __init__(self, path: Path, crs: CRS, legend: Legend) -> None:
+    def __init__(self, path: Path, crs: CRS, legend: Legend, origin: Origin | None = None) -> None:
+        self._origin = {MEMBER: json.dumps(dict(origin))} if origin else {}
         self._path, self._crs = path, pyproj_crs(crs).to_json_dict()
         self._waiting: list[Feature] = []
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
@@ -62,7 +65,9 @@ class GeoParquetSink:
             if kind is None:
                 if self._waiting:
                     self._write_batch()
-                self._writer.add_key_value_metadata({"geo": json.dumps(self._metadata())})
+                self._writer.add_key_value_metadata(
+                    {"geo": json.dumps(self._metadata()), **self._origin}
+                )
 
     def _write_batch(self) -> None:
         import pyarrow

@@ -22,6 +22,7 @@ from rasterio.crs import CRS
 
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, Legend
+from geodeforest.geo.origin import Origin, as_tags
 from geodeforest.geo.polygons import Feature, columns, geometries
 
 LAYER, NOT_ASSESSED_LAYER = "deforestation", "not_assessed"
@@ -45,11 +46,21 @@ class GeoPackageSink:
     """Writes ``deforestation`` and ``not_assessed`` in batches of equal size.
 
     ``legend`` becomes the style that QGIS applies by itself; the second layer has its own.
-    Errors speak of ``named``, where that is not the file itself.
+    ``origin`` becomes the file's metadata. Errors speak of ``named``, where that is not the file
+    itself.
     """
 
-    def __init__(self, path: Path, crs: CRS, legend: Legend, named: Path | None = None) -> None:
-        self._file = _File(path, named or path, crs.to_wkt(version="WKT2_2019"))
+    def __init__(
+        self,
+        path: Path,
+        crs: CRS,
+        legend: Legend,
+        origin: Origin | None = None,
+        *,
+        named: Path | None = None,
+    ) -> None:
+        wkt = crs.to_wkt(version="WKT2_2019")
+        self._file = _File(path, named or path, wkt, as_tags(origin) if origin else None)
         self._legend = legend
         self._polygons = _Layer(self._file, LAYER, is_first=True)
         self._unseen = _Layer(self._file, NOT_ASSESSED_LAYER, is_first=False)
@@ -84,6 +95,7 @@ class _File:
     path: Path
     named: Path
     crs: str
+    origin: dict[str, str] | None
 
 
 class _Layer:
@@ -124,6 +136,7 @@ class _Layer:
                 crs=self._file.crs,
                 append=self._exists or not self._is_first,
                 dataset_options={"VERSION": "1.2"} if self._is_new_file else None,
+                dataset_metadata=self._file.origin if self._is_new_file else None,
                 layer_options=None if self._exists else {"SPATIAL_INDEX": "YES"},
             )
         self._exists = True

@@ -25,6 +25,7 @@ from geodeforest.geo.geoparquet import GeoParquetSink
 from geodeforest.geo.gpkg import GeoPackageSink
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import QML_START, Legend
+from geodeforest.geo.origin import Origin
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
 
 
@@ -55,7 +56,7 @@ class VectorFormat:
     ``needs`` is a package, and the extra that installs it.
     """
 
-    sink: Callable[[Path, CRS, Legend], VectorSink]
+    sink: Callable[[Path, CRS, Legend, Origin | None], VectorSink]
     holds_not_assessed: bool = False
     on_earth: bool = False
     style_beside: bool = False
@@ -110,16 +111,19 @@ def _is_ours(style: Path) -> bool:
         return False
 
 
-def open_vector_sink(path: Path, crs: CRS, legend: Legend) -> VectorSink:
+def open_vector_sink(
+    path: Path, crs: CRS, legend: Legend, origin: Origin | None = None
+) -> VectorSink:
     """The sink for a file of polygons that are in ``crs``, by the extension of ``path``.
 
-    Nothing is written before the sink is entered.
+    ``origin`` is what the file tells of how it came about, words by name. Nothing
+    is written before the sink is entered.
 
     Raises:
         OptionError: no format has that extension.
         MissingExtra: the package that writes it is not installed.
     """
-    return vector_format(path).sink(path, crs, legend)
+    return vector_format(path).sink(path, crs, legend, origin)
 
 
 def write_style(path: Path, legend: Legend) -> None:

@@ -20,6 +20,7 @@ from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import OutputSet, naming_faults
 from geodeforest.geo.fingerprints import file_fingerprint
 from geodeforest.geo.opening import gdal_version
+from geodeforest.geo.origin import Origin
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
 from geodeforest.scanning import Radiometry
@@ -74,6 +75,19 @@ def run_id(record: Mapping[str, Any]) -> str:
     """
     known = {name: record.get(name) for name in _RUN_FIELDS}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def origin_of(record: Mapping[str, Any]) -> Origin:
+    """What every output says of how it came about: no time, and no place of its own."""
+    model = record["model"]
+    found = {
+        "version": record["geodeforest"],
+        "run": record["run"],
+        "scene": record["scene"]["name"].encode("utf-8", "replace").decode(),
+        "model": f"{model['name']} {model['version']}",
+        "model_sha256": model["sha256"],
+    }
+    return {name: word for name, word in found.items() if word}
 
 
 def library_versions() -> dict[str, str]:

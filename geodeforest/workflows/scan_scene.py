@@ -31,6 +31,7 @@ from geodeforest.workflows.scan_record import (
     choices,
     input_facts,
     opening_record,
+    origin_of,
     write_record,
     written_files,
 )
@@ -199,11 +200,11 @@ def scan_to(
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
         found = _doubts(opened, how)
-        work = ScanWork(inputs, spec, options)
-        # Closed before the scene, so that no thread reads what is no longer open.
-        rows = stack.enter_context(closing(scan_rows(opened, predictor, plan, how, progress)))
         chosen = choices(options, plan, how, reading)
         record = opening_record(spec, input_facts(inputs), chosen, found, held)
+        work = ScanWork(inputs, spec, options, origin_of(record))
+        # Closed before the scene, so that no thread reads what is no longer open.
+        rows = stack.enter_context(closing(scan_rows(opened, predictor, plan, how, progress)))
         with read.unchanged():
             frame = work.run(rows, targets, outputs)
         record["files"] = written_files(targets, outputs)

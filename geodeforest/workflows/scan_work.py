@@ -20,6 +20,7 @@ from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.class_map import map_tags
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import confidence_legend
+from geodeforest.geo.origin import Origin, as_tags
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.raster_sinks import ClassMapSink, ScoreMapSink
 from geodeforest.geo.vectorise import Tally
@@ -31,9 +32,15 @@ from geodeforest.workflows.vector_work import PolygonFiles, VectorWork
 
 
 class ScanWork:
-    """Counts what passes and hands rows and regions to the sinks."""
+    """Counts what passes and hands rows and regions to the sinks.
 
-    def __init__(self, inputs: Inputs, spec: ModelSpec, options: ScanOptions) -> None:
+    ``origin`` is what each file tells of how it came about.
+    """
+
+    def __init__(
+        self, inputs: Inputs, spec: ModelSpec, options: ScanOptions, origin: Origin
+    ) -> None:
+        self.origin = origin
         scene = inputs.scene
         self.scene, self.spec, self.options = scene, spec, options
         self.baseline = None if inputs.baseline is None else inputs.baseline.name
@@ -67,7 +74,7 @@ class ScanWork:
         self, targets: Targets, outputs: OutputSet
     ) -> Iterator[tuple[ClassMapSink | ScoreMapSink, Callable[[SettledRows], NDArray[np.uint8]]]]:
         profile, spec = self.scene.profile, self.spec
-        tags = map_tags(spec, profile, self.baseline)
+        tags = as_tags(self.origin) | map_tags(spec, profile, self.baseline)
         if targets.classes is not None:
             path = outputs.scratch(targets.classes)
             yield ClassMapSink(path, profile, self.classes, tags), self._stored_classes
@@ -98,7 +105,7 @@ class ScanWork:
             outside=self.outside,
         )
         legend = confidence_legend(meaning(found.name, self.baseline), spec.confidence)
-        files = PolygonFiles(targets.polygons, outputs, legend, targets.keep)
+        files = PolygonFiles(targets.polygons, outputs, legend, targets.keep, self.origin)
         return VectorWork(context, {found.id}, self.options.vector, profile.height, files)
 
     def _count(self, settled: SettledRows) -> None:

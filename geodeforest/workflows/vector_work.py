@@ -21,6 +21,7 @@ from geodeforest.errors import GeodeforestWarning
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.legend import Legend
+from geodeforest.geo.origin import Origin
 from geodeforest.geo.polygons import PolygonContext
 from geodeforest.geo.profile import grid_metric
 from geodeforest.geo.spool import Rows, RowSpool
@@ -42,13 +43,15 @@ if TYPE_CHECKING:
 class PolygonFiles:
     """Files of polygons in an ``OutputSet``, and how QGIS is to show them.
 
-    ``keep`` also holds the polygons in memory.
+    ``keep`` also holds the polygons in memory. ``origin`` is what each file tells of how it
+    came about.
     """
 
     paths: Sequence[Path]
     outputs: OutputSet
     legend: Legend
     keep: bool = False
+    origin: Origin | None = None
 
 
 class VectorWork:
@@ -96,7 +99,8 @@ class VectorWork:
         files = self._files
         with ExitStack() as stack:
             for path in files.paths:
-                sink = open_vector_sink(files.outputs.scratch(path), self._crs, files.legend)
+                place = files.outputs.scratch(path)
+                sink = open_vector_sink(place, self._crs, files.legend, files.origin)
                 self._sinks.append(stack.enter_context(sink))
                 self._write_style(path)
             if self._merger is not None:

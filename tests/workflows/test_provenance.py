@@ -11,6 +11,7 @@ import rasterio
 
 import geodeforest as gd
 from geodeforest.errors import InputChanged
+from geodeforest.geo.origin import read_origin
 from geodeforest.testing import ThresholdPredictor, make_scene
 from geodeforest.workflows.scan_record import run_id
 
@@ -170,3 +171,36 @@ def test_of_an_archive_the_archive_is_hashed(tmp_path, scene):
         archive.write(scene, "a/b.tif")
     members = [f"{tmp_path}/a.zip/a/{name}" for name in ("b.tif", "c.tif")]
     assert list(_places("scene", members)) == [("scene", tmp_path / "a.zip")]
+
+
+NAMES = ["p.geojson", "p.gpkg", "p.fgb", "p.parquet", "c.tif", "x.tif"]
+
+
+def test_every_output_names_the_run_and_what_made_it(tmp_path, scene):
+    *polygons, classes, scores = (tmp_path / name for name in NAMES)
+    record = record_of(scene, output=polygons, classes=classes, scores=scores)
+    for path in (*polygons, classes, scores):
+        told = read_origin(path)
+        assert told["run"] == record["run"], path
+        assert (told["version"], told["model"], told["scene"]) == (
+            gd.__version__,
+            "small 1",
+            "s.tif",
+        )
+
+
+def test_the_words_in_an_output_do_not_depend_on_its_place_or_the_threads(tmp_path, scene):
+    written = []
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        *polygons, classes, scores = (tmp_path / folder / name for name in NAMES)
+        record_of(
+            scene,
+            output=polygons,
+            classes=classes,
+            scores=scores,
+            threads=number + 1,
+            memory=1000 + number,
+        )
+        written.append({name: read_origin(tmp_path / folder / name) for name in NAMES})
+    assert written[0] == written[1]
