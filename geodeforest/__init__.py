@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from geodeforest.workflows.scan_report import ScanReport
     from geodeforest.workflows.scan_scene import scan
     from geodeforest.workflows.train_model import train
+    from geodeforest.workflows.verify_run import verify
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ __all__ = [
     "polygonize",
     "scan",
     "train",
+    "verify",
 ]
 
 _HOMES = {
@@ -64,6 +66,7 @@ _HOMES = {
     "polygonize": "geodeforest.workflows.polygonize_map",
     "scan": "geodeforest.workflows.scan_scene",
     "train": "geodeforest.workflows.train_model",
+    "verify": "geodeforest.workflows.verify_run",
 }
 
 

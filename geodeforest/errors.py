@@ -164,6 +164,16 @@ class OutputUnwritable(OutputError, OSError):
         super().__init__(f"{path}: {why}; {remedy}")
 
 
+class RunRecordError(GeodeforestError):
+    """There is no run record for an output, or a file is none."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, path: object, why: str, remedy: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}; {remedy}")
+
+
 class ModelError(GeodeforestError):
     """The model is refused."""
 

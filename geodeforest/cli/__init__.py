@@ -43,6 +43,7 @@ COMMANDS = {
     "records": ("geodeforest.cli.records", "Build, describe and verify training records."),
     "scan": ("geodeforest.cli.scan", "Find deforestation in scenes and write it as polygons."),
     "train": ("geodeforest.cli.train", "Train a model on records."),
+    "verify": ("geodeforest.cli.verify", "Compare the files of a scan with its run record."),
 }
 """Each command's module, which holds it as ``command``, and its line in ``--help``."""
 

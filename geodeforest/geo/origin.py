@@ -25,6 +25,9 @@ MEMBER = "geodeforest"
 JSON_START = '{"type":"FeatureCollection",'
 """How a GeoJSON file of ours begins; the member follows."""
 
+WORDS = ("version", "run", "scene", "model", "model_sha256")
+"""What an output tells: of the program, the hash that names the run, and so on."""
+
 _TAG = "GEODEFOREST_"
 _HEAD_BYTES = 2**16
 _OGR_ERRORS = (DataLayerError, DataSourceError)
@@ -41,9 +44,10 @@ def read_origin(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         reader = next((read for magic, read in _READERS if head.startswith(magic)), None)
-        return {} if reader is None else dict(_words(reader(path, head)))
+        found = {} if reader is None else dict(_words(reader(path, head)))
     except (OSError, ValueError, RecursionError, GeodeforestError, *_OGR_ERRORS):
         return {}
+    return {name: found[name] for name in WORDS if name in found}
 
 
 def _words(found: object) -> Iterator[tuple[str, str]]:

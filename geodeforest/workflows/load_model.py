@@ -7,7 +7,7 @@ from typing import Literal
 
 from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import OptionError
+from geodeforest.errors import OptionError, WeightsError
 from geodeforest.runtime.model_dir import (
     builtin_names,
     model_directory,
@@ -60,3 +60,13 @@ def model_spec(model: str | PathLike[str] | None = None) -> ModelSpec:
         ModelError: there is no such model, or its spec is wrong.
     """
     return read_spec(model_directory(model))
+
+
+def model_files_are_whole(model: str | PathLike[str]) -> bool:
+    """Whether the files of a model are those that its spec names."""
+    directory = model_directory(model)
+    try:
+        verify_files(directory, read_spec(directory))
+    except WeightsError:
+        return False
+    return True
