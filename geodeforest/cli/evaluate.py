@@ -100,16 +100,20 @@ def command(data: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
 def _lines(found: Evaluation, report: Path | None) -> list[str]:
     figures, intervals = found.figures, found.intervals
     pixels, groups = found.total.classes.pixels, len(found.groups)
-    lines = [f"{pixels:,} labelled pixels in {groups} group{'s' * (groups != 1)}"]
-    for name, key in (("accuracy", "accuracy"), ("mean IoU", "mean_iou"), ("ECE", "ece")):
-        lines.append(f"{name:<24}{_value(figures[key], intervals[key])}")
+    rows = [
+        (name, _value(figures[key], intervals[key]))
+        for name, key in (("accuracy", "accuracy"), ("mean IoU", "mean_iou"), ("ECE", "ece"))
+    ]
     for name, shares in figures["classes"].items():
         ends = intervals["classes"][name]
         for key, words in (("iou", "IoU"), ("f1", "F1"), ("boundary_f1", "boundary F1")):
-            lines.append(f"{name + ' ' + words:<24}{_value(shares[key], ends[key])}")
-    for key in ("precision", "recall", "f1"):
+            rows.append((f"{name} {words}", _value(shares[key], ends[key])))
+    for key, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
         value = _value(figures["objects"][key], intervals["objects"][key])
-        lines.append(f"{'object ' + key:<24}{value}")
+        rows.append((f"object {words}", value))
+    wide = max(len(name) for name, _ in rows)
+    lines = [f"{pixels:,} labelled pixels in {groups} group{'s' * (groups != 1)}"]
+    lines += [f"{name:<{wide}}  {value}" for name, value in rows]
     return lines if report is None else [*lines, f"-> {report}"]
 
 

@@ -138,6 +138,23 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
 )
 @click.option("--name", metavar="NAME", help="Name of the model. [default: that of DIR]")
 @click.option(
+    "--halo",
+    type=click.IntRange(min=0),
+    default=64,
+    show_default=True,
+    metavar="PX",
+    help="What the model's spec will say of the halo: chips of a scan overlap by twice as much. "
+    "A quarter of the records' side at most.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.5,
+    show_default=True,
+    metavar="FLOAT",
+    help="Score from which a pixel will be deforestation.",
+)
+@click.option(
     "--resume",
     is_flag=True,
     help="Go on from the last checkpoint in DIR, with the same records and options.",

@@ -14,6 +14,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
 th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; text-align: right; }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .scroll { overflow-x: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: #444; }
@@ -45,12 +46,12 @@ def page(found: Mapping[str, Any]) -> str:
 
 
 def _summary(found: Mapping[str, Any]) -> str:
-    objects = found["objects"]
+    objects, groups = found["objects"], len(found["groups"])
     return (
-        f"{found['pixels']:,} labelled pixels in {len(found['groups'])} groups, "
+        f"{found['pixels']:,} labelled pixels in {groups} group{'s' * (groups != 1)}, "
         f"{found['not_assessed_px']:,} more were not assessed. {objects['found']:,} objects "
         f"were found and {objects['true']:,} are true; {objects['matched']:,} match. "
-        "In brackets: 95 % intervals, bootstrapped over groups."
+        "In brackets: 95\N{NO-BREAK SPACE}% intervals, bootstrapped over groups."
     )
 
 

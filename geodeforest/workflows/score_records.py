@@ -6,6 +6,7 @@ The model sees each record whole, as in validation, and its scores decide as in 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 
 from geodeforest.core.calibration import cooled
 from geodeforest.core.decide import decide, stitched_planes, threshold_step
-from geodeforest.core.pixels import pad_reflect
+from geodeforest.core.pixels import BandScale, pad_reflect
 from geodeforest.core.ports import Predictor
+from geodeforest.core.reflectance import reflectance_range
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
 from geodeforest.core.tally import Measure, Scorer, Tally
-from geodeforest.errors import OptionError, RecordError
+from geodeforest.errors import GeodeforestWarning, OptionError, RecordError
+from geodeforest.geo.resampled import TOLERANCE
 from geodeforest.workflows.extras import need_training
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ def score_records(
     """Run a model over records and count what it finds, by group; all groups by default.
 
     For a fold of a cross-validation: the model trained without ``groups``, and the groups.
+    Records of another scale or pixel size than the model's are judged as they are, which is said.
 
     Raises:
         MissingExtra: TensorFlow is not installed.
@@ -69,6 +73,8 @@ def scored(
         have = ", ".join(sorted(index.tally.groups))
         raise OptionError(f"the records have no group {unknown[0]!r}; groups: {have}")
     _check_fit(index, spec, records)
+    for unlike in _unlike(index, spec):
+        warnings.warn(f"{_first(records)}: {unlike}", GeodeforestWarning, stacklevel=3)
     for record in read_records(records):
         if groups is None or record.group in groups:
             yield record, _scores(model, record, index)
@@ -94,6 +100,19 @@ def _check_fit(index: RecordIndex, spec: ModelSpec, records: Paths) -> None:
     if strange := [c.name for c in form.classes if c.id not in known]:
         why = f"holds the class {strange[0]}, which the model does not know"
         raise RecordError(_first(records), why, "build records with the model's classes")
+
+
+def _unlike(index: RecordIndex, spec: ModelSpec) -> Iterator[str]:
+    """In what the records' pixels differ from those that a scan would give the model."""
+    facts, dtype = index.facts, index.format.dtype
+    what, theirs, ours = dtype, facts.scale, spec.scale.get(dtype)
+    if facts.reflectance:  # their scale is that of reflectance 0..1, whatever was stored
+        what, theirs, ours = "reflectance", BandScale(0, 1), reflectance_range(spec.scale)
+    if ours is not None and ours != theirs:
+        yield f"holds {what} {theirs} as 0..1, and the model was trained on {ours}; see --scale"
+    sizes = facts.gsd_m, spec.gsd_m
+    if sizes[0] and sizes[1] and abs(sizes[0] / sizes[1] - 1) > TOLERANCE:
+        yield f"has pixels of {sizes[0]:.3g} m, and the model was trained on {sizes[1]:g} m"
 
 
 def _first(records: Paths) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
@@ -101,7 +102,11 @@ class TrainOptions:
             if choice.name == "filters":
                 value = ",".join(map(str, value))
             values = value if isinstance(value, list | tuple) else (value,)
-            words += [f"--{name} {one}" for one in values if isinstance(one, str | int | float)]
+            words += [
+                f"--{name} {shlex.quote(str(one))}"
+                for one in values
+                if isinstance(one, str | int | float)
+            ]
         return " ".join(words)
 
 

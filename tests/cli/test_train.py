@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import fields, replace
 
 import pytest
 from click.testing import CliRunner
 
 from geodeforest.cli import main
+from geodeforest.cli.train import command
 from geodeforest.errors import (
     OptionError,
     RecordError,
@@ -55,6 +57,8 @@ def test_without_options_the_librarys_defaults_are_asked_for(asked, tmp_path):
     [
         (("--strategy", "gpu"), "strategy", "gpu"),
         (("--tpu", "node-1"), "tpu", "node-1"),
+        (("--halo", "32"), "halo", 32),
+        (("--threshold", "0.4"), "threshold", 0.4),
         (("--checkpoints", "gs://bucket/run"), "checkpoints", "gs://bucket/run"),
         (("--architecture", "seed-dense"), "architecture", "seed-dense"),
         (("--filters", "4,8"), "filters", (4, 8)),
@@ -163,8 +167,7 @@ def test_records_that_are_not_there_end_with_7(tmp_path):
 
 def test_the_help_names_every_option_and_the_extra_to_install():
     text = run("--help").stdout
-    python_only = {"halo", "threshold", "augmentation"}
-    for name in {f.name for f in fields(TrainOptions)} - python_only:
+    for name in {f.name for f in fields(TrainOptions)} - {"augmentation"}:
         assert f"--{name.replace('_', '-')} " in text
     assert 'pip install "geodeforest[train]"' in text
 
@@ -177,3 +180,12 @@ def test_an_interrupted_training_says_how_to_go_on(monkeypatch, tmp_path):
     done = CliRunner().invoke(main, ["train", str(tmp_path), "-o", str(tmp_path / "m")])
     assert done.exit_code == 130
     assert done.stderr == "geodeforest: interrupted; run it again with --resume\n"
+
+
+def test_the_command_that_a_spec_keeps_can_be_typed():
+    chosen = TrainOptions(val_group=("dry hills", "b"), halo=32, filters=(4, 8))
+    words = shlex.split(chosen.command)
+    assert words[:4] == ["geodeforest", "train", "RECORDS", "-o"]
+    context = command.make_context("train", words[2:])
+    assert context.params["val_group"] == ("dry hills", "b")
+    assert (context.params["halo"], context.params["filters"]) == (32, (4, 8))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import rasterio
 
 from geodeforest.core.calibration import bin_scores
+from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ClassDef
 from geodeforest.core.tally import Measure
-from geodeforest.errors import OptionError, RecordError
+from geodeforest.errors import GeodeforestWarning, OptionError, RecordError
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
 from geodeforest.workflows.build_records import build_records
 from geodeforest.workflows.score_records import score_records
@@ -84,3 +89,30 @@ def test_a_class_that_the_model_does_not_know_is_refused(tmp_path):
     )
     with pytest.raises(RecordError, match="water, which the model does not know"):
         score_records(ThresholdPredictor(), tmp_path / "records")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"scale": {"uint8": BandScale(0, 100)}}, r"uint8 0\.\.255 as 0\.\.1.*trained on 0\.\.100"),
+        ({"gsd_m": 5.0}, r"pixels of 10 m.*trained on 5 m"),
+    ],
+)
+def test_records_unlike_the_models_pixels_are_said(records, other, said):
+    model = ThresholdPredictor(spec=replace(small_spec(), **other))
+    with pytest.warns(GeodeforestWarning, match=said):
+        score_records(model, records)
+
+
+def test_records_of_reflectance_are_compared_as_reflectance(tmp_path):
+    pair = scene(tmp_path, "one", 16)
+    with rasterio.open(pair[0], "r+") as dataset:
+        dataset.scales = (0.004,) * 3
+    build_records([pair], tmp_path / "records", chip=64, band_names=("red", "green", "blue"))
+    model = ThresholdPredictor()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score_records(model, tmp_path / "records")
+    half = replace(small_spec(), scale={"float32": BandScale(0, 0.5)})
+    with pytest.warns(GeodeforestWarning, match="reflectance 0..1 .* trained on 0..0.5"):
+        score_records(ThresholdPredictor(spec=half), tmp_path / "records")
