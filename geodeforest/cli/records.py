@@ -101,6 +101,12 @@ def command() -> None:
     help="Bands to take, as numbers from 1 or as descriptions; their order becomes the "
     "model's. [default: all but alpha]",
 )
+@click.option(
+    "--like",
+    metavar="NAME|DIR",
+    help="A model that the records shall fit, to evaluate it on them: its bands, classes, scale "
+    "and scene inputs.",
+)
 @options.overwrite
 @options.quiet
 @options.progress
@@ -116,7 +122,8 @@ def build(pairs: tuple[str, ...], output: Path, as_json: bool, **chosen: Any) ->
     """
     if len(pairs) % 2:
         raise click.UsageError(f"{pairs[-1]} has no labels: give SCENE LABELS in pairs")
-    from geodeforest.workflows.build_records import BuildOptions, build_records
+    from geodeforest.workflows.build_options import BuildOptions
+    from geodeforest.workflows.build_records import build_records
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
     settings = BuildOptions(**chosen)

@@ -10,29 +10,29 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.grid import ChipGrid, Window
 from geodeforest.core.levels import SceneSample, scene_levels
-from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Progress
 from geodeforest.core.reflectance import Reading
-from geodeforest.core.spec import CLASSES, ClassDef, SceneInput
+from geodeforest.core.spec import CLASSES, ClassDef
 from geodeforest.errors import GeodeforestWarning, LabelMismatch, OptionError, RecordError
 from geodeforest.geo.bands import SPECTRAL, Band
-from geodeforest.geo.labels import IGNORED, LabelRule, Labels, open_labels
+from geodeforest.geo.labels import IGNORED, Labels, open_labels
 from geodeforest.geo.names import scene_stem
 from geodeforest.geo.profile import SceneProfile, shifted
 from geodeforest.geo.scene import Scene, open_scene
 from geodeforest.scanning import MEDIAN
+from geodeforest.workflows.build_options import BuildChoices, BuildOptions, like_model
 from geodeforest.workflows.extras import need_training
 from geodeforest.workflows.numbers import record_reading
 
@@ -48,76 +48,6 @@ _SAME_GSD = 1.25
 
 _CHIP_NAME = re.compile(r"_r\d{5,}_c\d{5,}$")
 """The end of the names that ``geodeforest chip`` gives: chips of one scene stay together."""
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What a caller may choose.
-
-    ``class_map``, ``label_field``, ``background`` and ``crop`` are those of ``LabelRule``.
-    ``groups`` names what must stay on one side of a split, one per pair; None takes each
-    scene's file name. The groups of ``val_group`` are meant for validation. ``scale`` None
-    is the dtype's default. ``bands`` are indices from 1 or descriptions. ``band_names`` is
-    what the records and their models call the bands, by which they are also found.
-    """
-
-    chip: int = 512
-    overlap: int = 0
-    class_map: Mapping[int | str, int] | None = None
-    label_field: str | None = None
-    background: int | None = None
-    crop: bool = False
-    classes: tuple[ClassDef, ...] = CLASSES
-    groups: tuple[str, ...] | None = None
-    val_group: str | Sequence[str] = ()
-    shards: int = 4
-    scene_input: tuple[SceneInput, ...] = ()
-    scale: tuple[float, float] | BandScale | None = None
-    bands: tuple[int | str, ...] | None = None
-    band_names: tuple[str, ...] | None = None
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        ChipGrid(1, 1, self.chip, self.overlap)  # refuses sizes that make no grid
-        if self.shards < 1:
-            raise OptionError(f"{self.shards} shards: records need at least one")
-        _ = self.rule  # refuses unknown class ids
-        _ = self.band_scale  # refuses LOW above HIGH
-
-    @property
-    def held(self) -> tuple[str, ...]:
-        """The groups meant for validation."""
-        return (self.val_group,) if isinstance(self.val_group, str) else tuple(self.val_group)
-
-    @property
-    def band_scale(self) -> BandScale | None:
-        """The scale as a value; None where the dtype decides."""
-        return BandScale(*self.scale) if isinstance(self.scale, tuple) else self.scale
-
-    @property
-    def rule(self) -> LabelRule:
-        """How label values become class ids."""
-        return LabelRule(self.classes, self.class_map, self.label_field, self.background, self.crop)
-
-
-class BuildChoices(TypedDict, total=False):
-    """The fields of ``BuildOptions`` as keywords."""
-
-    chip: int
-    overlap: int
-    class_map: Mapping[int | str, int] | None
-    label_field: str | None
-    background: int | None
-    crop: bool
-    classes: tuple[ClassDef, ...]
-    groups: tuple[str, ...] | None
-    val_group: str | Sequence[str]
-    shards: int
-    scene_input: tuple[SceneInput, ...]
-    scale: tuple[float, float] | BandScale | None
-    bands: tuple[int | str, ...] | None
-    band_names: tuple[str, ...] | None
-    overwrite: bool
 
 
 def build_records(
@@ -144,12 +74,13 @@ def build_records(
 
     Raises:
         OptionError: no pair, or groups that do not fit the pairs.
+        ModelError: there is no such model as ``like`` names.
         MissingExtra: TensorFlow is not installed.
         SceneError: a scene or its labels cannot be used.
         RecordError: scenes differ in dtype or bands, or nothing is labelled.
         OutputError: the directory exists or cannot be written.
     """
-    options = replace(options or BuildOptions(), **chosen)
+    options = like_model(replace(options or BuildOptions(), **chosen))
     directory = Path(output)
     groups = _groups(pairs, options)
     need_training("writing training records")
@@ -270,7 +201,7 @@ def _inspect(
 
 def _seen(scene: Scene, options: BuildOptions) -> _Seen:
     profile, inputs = scene.profile, options.scene_input
-    reading = record_reading(scene, options.band_scale)
+    reading = record_reading(scene, options.band_scale, options.scales)
     # The sample that a scan of the scene takes its median from.
     samples = SceneSample(scene.read, scene.height, scene.width)
     sample = samples(inputs[0] if inputs else MEDIAN)
@@ -304,7 +235,7 @@ def _describe(
             scene_inputs=options.scene_input,
             gsd_m=_common_gsd([scene.profile for scene in scenes]),
             val_groups=options.held,
-            reflectance=not reading.guess and options.scale is None,
+            reflectance=not reading.guess and options.scale is None and options.scales is None,
             dark_levels=(_rounded(dark.min(axis=0)), _rounded(dark.max(axis=0))),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from geodeforest.core.options import ScanOptions
@@ -46,8 +47,10 @@ def numbers_of(scene: Scene) -> Numbers:
     return Numbers(profile.dtype, profile.product, tags)
 
 
-def record_reading(scene: Scene, asked: BandScale | None) -> Reading:
-    """The stored numbers that become 0 and 1 in training records.
+def record_reading(
+    scene: Scene, asked: BandScale | None, scales: Mapping[str, BandScale] | None = None
+) -> Reading:
+    """The stored numbers that become 0 and 1 in training records; ``scales`` None: the usual.
 
     Raises:
         RecordError: records cannot hold the scene's data type.
@@ -59,7 +62,7 @@ def record_reading(scene: Scene, asked: BandScale | None) -> Reading:
     if profile.dtype not in DTYPES:
         why = f"stores {profile.dtype}, and records hold {', '.join(DTYPES)}"
         raise RecordError(profile.path, why, "convert the scene first")
-    reading = read_numbers(numbers_of(scene), DEFAULT_SCALES, asked)
+    reading = read_numbers(numbers_of(scene), scales or DEFAULT_SCALES, asked)
     if reading is None:
         why = f"{profile.path}: {profile.dtype} numbers have no usual scale"
         raise OptionError(f"{why}; pass --scale LOW,HIGH, the numbers that become 0 and 1")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ from geodeforest.core.decide import decide, stitched_planes, threshold_step
 from geodeforest.core.pixels import BandScale, pad_reflect
 from geodeforest.core.ports import Predictor
 from geodeforest.core.reflectance import reflectance_range
-from geodeforest.core.spec import NOT_ASSESSED, ModelSpec
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec, SceneInput
 from geodeforest.core.tally import Measure, Scorer, Tally
 from geodeforest.errors import GeodeforestWarning, OptionError, RecordError
 from geodeforest.geo.resampled import TOLERANCE
@@ -89,27 +89,40 @@ def class_indexes(labels: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.uint
 
 def _check_fit(index: RecordIndex, spec: ModelSpec, records: Paths) -> None:
     form, facts = index.format, index.facts
-    wanted = (spec.bands, spec.scene_inputs)
-    if (form.bands, facts.scene_inputs) != wanted:
-        have = f"bands {', '.join(form.bands)} and {len(facts.scene_inputs)} scene inputs"
-        want = f"{', '.join(spec.bands)} and {len(spec.scene_inputs)}"
-        raise RecordError(
-            _first(records), f"holds {have}, and the model takes {want}", "choose what fits"
-        )
+    held, wanted = (form.bands, facts.scene_inputs), (spec.bands, spec.scene_inputs)
+    if held != wanted:
+        have, want = (f"{', '.join(bands)} and {_named(rules)}" for bands, rules in (held, wanted))
+        why = f"holds {have}, and the model takes {want}"
+        raise RecordError(_first(records), why, "build them with --like and the model's name")
     known = {c.id for c in spec.classes}
     if strange := [c.name for c in form.classes if c.id not in known]:
         why = f"holds the class {strange[0]}, which the model does not know"
         raise RecordError(_first(records), why, "build records with the model's classes")
 
 
+def _named(rules: Sequence[SceneInput]) -> str:
+    """Scene inputs in words, with all that tells them apart."""
+    told = [
+        f"{rule.name} (percentile {rule.percentile:g}, {rule.windows} x {rule.windows} squares "
+        f"of {rule.window} px{', limited' * (rule.ceiling is not None)})"
+        for rule in rules
+    ]
+    return f"scene inputs {', '.join(told)}" if told else "no scene inputs"
+
+
 def _unlike(index: RecordIndex, spec: ModelSpec) -> Iterator[str]:
     """In what the records' pixels differ from those that a scan would give the model."""
+    from geodeforest.nn.index import default_scale
+
     facts, dtype = index.facts, index.format.dtype
     what, theirs, ours = dtype, facts.scale, spec.scale.get(dtype)
     if facts.reflectance:  # their scale is that of reflectance 0..1, whatever was stored
         what, theirs, ours = "reflectance", BandScale(0, 1), reflectance_range(spec.scale)
+    elif theirs != default_scale(dtype):
+        ours = None  # somebody chose it
     if ours is not None and ours != theirs:
-        yield f"holds {what} {theirs} as 0..1, and the model was trained on {ours}; see --scale"
+        why = f"holds {what} {theirs} as 0..1, and the model was trained on {ours}"
+        yield f"{why}; build the records with --like"
     sizes = facts.gsd_m, spec.gsd_m
     if sizes[0] and sizes[1] and abs(sizes[0] / sizes[1] - 1) > TOLERANCE:
         yield f"has pixels of {sizes[0]:.3g} m, and the model was trained on {sizes[1]:g} m"

@@ -71,3 +71,21 @@ def test_damaged_records_end_with_code_7(tmp_path):
 
 def test_a_scene_without_labels_ends_with_code_2(pair):
     assert run(pair[0]).exit_code == 2
+
+
+def test_records_like_the_built_in_model_can_be_judged(pair, tmp_path):
+    of_pair = [*map(str, pair), *MAPPED, "--chip", "64", "--like", "amazon-s2-rgb"]
+    built = CliRunner().invoke(main, ["records", "build", *of_pair, "-o", str(tmp_path / "set")])
+    assert built.exit_code == 0, built.stderr
+    result = run(tmp_path / "set", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["pixels"] == 64 * 64
+
+
+def test_records_without_the_models_scene_inputs_say_how_to_build_them(pair, tmp_path):
+    of_pair = [*map(str, pair), *MAPPED, "--chip", "64"]
+    CliRunner().invoke(main, ["records", "build", *of_pair, "-o", str(tmp_path / "set")])
+    result = run(tmp_path / "set")
+    assert result.exit_code == 7
+    assert "and no scene inputs, and the model takes" in result.stderr
+    assert result.stderr.endswith("build them with --like and the model's name\n")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -12,14 +12,15 @@ from rasterio.crs import CRS
 
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.reflectance import Reading
-from geodeforest.core.spec import SceneInput
+from geodeforest.core.spec import Ceiling, SceneInput
 from geodeforest.errors import LabelMismatch, MissingExtra, OptionError, OutputExists, RecordError
 from geodeforest.geo.scene import open_scene
 from geodeforest.nn.records import check_records, dataset, open_records, read_records
 from geodeforest.scanning import radiometry
 from geodeforest.testing import small_spec
 from geodeforest.workflows import extras
-from geodeforest.workflows.build_records import BuildChoices, BuildOptions, build_records
+from geodeforest.workflows.build_options import BuildChoices, BuildOptions
+from geodeforest.workflows.build_records import build_records
 
 PLACE = Affine(10, 0, 600_000, 0, -10, 9_000_000)
 RGB = ("red", "green", "blue")
@@ -342,3 +343,24 @@ def test_without_tensorflow_the_command_to_install_it_is_told(tmp_path, monkeypa
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     message = refused([make_pair(tmp_path)], tmp_path, MissingExtra)
     assert 'pip install "geodeforest[train]"' in message
+
+
+def test_records_like_a_model_have_its_bands_classes_scale_and_scene_inputs(tmp_path):
+    spec = replace(
+        small_spec(),
+        scale={"uint16": BandScale(0, 400)},
+        scene_inputs=(SceneInput("dark", 5, ceiling=Ceiling(0, 2, 0.1, 0.1)),),
+    )
+    pair = make_pair(tmp_path, dtype="uint16", names=RGB[::-1])
+    index, records = build([pair], tmp_path, like=spec)
+    assert (index.format.bands, index.format.classes) == (spec.bands, spec.classes)
+    assert (index.facts.scale, index.facts.scene_inputs) == (BandScale(0, 400), spec.scene_inputs)
+    scaled = values_of(pair[0])[::-1].reshape(3, -1) / 400
+    level = np.percentile(scaled, 5, axis=1)
+    level[0] = min(level[0], max(level[2] - 0.1, 0.1))
+    np.testing.assert_allclose(records[0].scene_level, level, atol=1e-6)
+
+
+def test_scene_inputs_besides_those_of_a_model_are_refused(tmp_path):
+    with pytest.raises(OptionError, match="leave scene-input out"):
+        build([], tmp_path, like=small_spec(), scene_input=(SceneInput("dark", 2),))
