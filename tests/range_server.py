@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -72,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = re.match(r"bytes=(\d+)-(\d*)", asked).groups()
             end = min(int(last or len(data) - 1) + 1, len(data))
             place = {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
+            place["ETag"] = f'"{zlib.crc32(data)}"'
             self._send(206, data[int(first) : end], body, place)
         else:
             self._send(200, server.files[path], body)

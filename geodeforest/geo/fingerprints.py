@@ -33,16 +33,25 @@ class Fingerprint:
     """What a file, an array or an address held.
 
     ``bytes`` and ``sha256`` are None where they are not known: of a lazy array, of what lies on
-    a server or only in memory, and of a file that cannot be read to its end.
+    a server or only in memory, and of a file that cannot be read to its end. ``etag`` and
+    ``modified`` are what a server says instead.
     """
 
     name: str
     bytes: int | None = None
     sha256: str | None = None
+    etag: str | None = None
+    modified: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"name": self.name, "bytes": self.bytes, "sha256": self.sha256}
+        said = {"etag": self.etag, "modified": self.modified}
+        return {
+            "name": self.name,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            **{name: word for name, word in said.items() if word is not None},
+        }
 
 
 def file_fingerprint(path: Path) -> Fingerprint:

@@ -8,13 +8,16 @@ looked for.
 from __future__ import annotations
 
 import re
+from http.client import HTTPException
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
 import rasterio
 
 from geodeforest.core.addresses import shown
 from geodeforest.errors import SceneNotFound, SceneUnreadable
+from geodeforest.geo.fingerprints import Fingerprint
 
 # GDAL's own words: https://gdal.org/user/virtual_file_systems.html. A server that is silent
 # for half a minute is gone; one that is busy is asked again after 0.5, 1 and 2 seconds.
@@ -28,6 +31,7 @@ _WHILE_OPENING = {
     # Else GDAL believes in what a file was, or was not, for as long as the process lives.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl?:/vsis3/",
 }
+_SECONDS = 10
 _STATUS = re.compile(r"HTTP response code: (\d+)")
 _BUCKET_KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_NO_SIGN_REQUEST=YES if public"
 
@@ -63,6 +67,30 @@ def remote_error(address: str, why: str) -> SceneNotFound | SceneUnreadable:
             "open the address in a browser, and download the file",
         )
     return SceneUnreadable(name, f"cannot be fetched ({why})", "check the address and the network")
+
+
+def remote_fingerprint(address: str) -> Fingerprint:
+    """What a server says of a file: size, ETag, time of change, as far as it says anything.
+
+    One byte is fetched, since many a signed address allows nothing but reading. Of ``s3://``
+    nothing is known.
+    """
+    name = shown(address)
+    if not address.lower().startswith(("https://", "http://")):
+        return Fingerprint(name)
+    request = Request(address, headers={"Range": "bytes=0-0"})
+    try:
+        with urlopen(request, timeout=_SECONDS) as answer:
+            told = answer.headers
+    except (OSError, ValueError, HTTPException):
+        return Fingerprint(name)
+    size = str(told.get("Content-Range", "")).rpartition("/")[2]
+    return Fingerprint(
+        name,
+        int(size) if size.isascii() and size.isdecimal() else None,
+        etag=told.get("ETag"),
+        modified=told.get("Last-Modified"),
+    )
 
 
 def _gdal_name(address: str) -> str:

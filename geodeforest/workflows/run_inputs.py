@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from geodeforest.core.addresses import is_remote, shown
 from geodeforest.core.options import PathLike, ScanOptions
-from geodeforest.errors import SceneUnreadable
+from geodeforest.errors import InputChanged, SceneUnreadable
 from geodeforest.geo import landsat, sentinel2
 from geodeforest.geo.fingerprints import (
     Fingerprint,
@@ -21,9 +21,12 @@ from geodeforest.geo.fingerprints import (
 )
 from geodeforest.geo.names import split_names
 from geodeforest.geo.profile import SceneProfile
+from geodeforest.geo.remote import remote_fingerprint
 from geodeforest.geo.scene import Raster, Source
 
 _METADATA = (*sentinel2.METADATA, *landsat.METADATA)
+
+_Found: TypeAlias = Path | str | Fingerprint
 
 
 class RunInputs:
@@ -38,6 +41,7 @@ class RunInputs:
         over = {"mask": options.mask, "aoi": options.aoi, "baseline": options.baseline}
         self._over = {role: path for role, path in over.items() if path is not None}
         self._watched = WatchedFiles()
+        self._remote: dict[str, Fingerprint] = {}
         for path in (*self._named, *self._over.values()):
             self._watched.add(local_files(path))
 
@@ -52,7 +56,9 @@ class RunInputs:
         for role, found in self._found(profile):
             if isinstance(found, Path):
                 self._watched.add([found])
-                found = known[found] = known.get(found) or _of_file(found)
+                known[found] = found = known.get(found) or _of_file(found)
+            elif isinstance(found, str):
+                self._remote[found] = found = remote_fingerprint(found)
             listed.append({"role": role, **found.facts()})
         return listed
 
@@ -66,12 +72,19 @@ class RunInputs:
         try:
             yield
         except SceneUnreadable:
-            self._watched.check()
+            self._check()
             raise
-        self._watched.check()
+        self._check()
 
-    def _found(self, profile: SceneProfile) -> Iterator[tuple[str, Path | Fingerprint]]:
-        """What each role is played by: files, and whatever else is known by name alone."""
+    def _check(self) -> None:
+        self._watched.check()
+        for address, before in self._remote.items():
+            now = remote_fingerprint(address)
+            if now != before and Fingerprint(before.name) not in (now, before):  # it may be silent
+                raise InputChanged(before.name)
+
+    def _found(self, profile: SceneProfile) -> Iterator[tuple[str, _Found]]:
+        """What each role is played by: files, addresses, and what is known by name alone."""
         arrays = [each for each in self._sources if _array(each) is not None]
         for each in arrays:
             yield "scene", _of_array(each, profile.name)
@@ -92,14 +105,17 @@ def _named(source: Source) -> list[str]:
     return [os.fspath(each) for each in several if isinstance(each, str | os.PathLike)]
 
 
-def _places(role: str, paths: Iterable[PathLike]) -> Iterator[tuple[str, Path | Fingerprint]]:
+def _places(role: str, paths: Iterable[PathLike]) -> Iterator[tuple[str, _Found]]:
     seen: set[object] = set()
     for name in (os.fspath(path) for path in paths):
-        files: list[Path | Fingerprint] = [*local_files(name)]
-        if not files and not Path(name).is_dir():
-            files = [Fingerprint(shown(name) if is_remote(name) else Path(name).name)]
+        files: list[_Found] = [*local_files(name)]
+        if is_remote(name):
+            files = [name]
+        elif not files and not Path(name).is_dir():
+            files = [Fingerprint(Path(name).name)]
         for found in files:
-            mark = found.resolve() if isinstance(found, Path) else found
+            mark: object = found.resolve() if isinstance(found, Path) else found
+            mark = shown(found) if isinstance(found, str) else mark  # with and without secrets
             if mark not in seen:
                 yield role, found
             seen.add(mark)

@@ -10,9 +10,12 @@ import pytest
 import rasterio
 
 import geodeforest as gd
+from geodeforest.core.options import ScanOptions
 from geodeforest.errors import InputChanged
 from geodeforest.geo.origin import read_origin
+from geodeforest.geo.scene import open_scene
 from geodeforest.testing import ThresholdPredictor, make_scene
+from geodeforest.workflows import run_inputs
 from geodeforest.workflows.scan_record import run_id
 
 
@@ -165,12 +168,10 @@ def test_a_change_with_unreadable_blocks_skipped_is_refused_too(tmp_path):
 
 
 def test_of_an_archive_the_archive_is_hashed(tmp_path, scene):
-    from geodeforest.workflows.run_inputs import _places
-
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(scene, "a/b.tif")
     members = [f"{tmp_path}/a.zip/a/{name}" for name in ("b.tif", "c.tif")]
-    assert list(_places("scene", members)) == [("scene", tmp_path / "a.zip")]
+    assert list(run_inputs._places("scene", members)) == [("scene", tmp_path / "a.zip")]
 
 
 NAMES = ["p.geojson", "p.gpkg", "p.fgb", "p.parquet", "c.tif", "x.tif"]
@@ -204,3 +205,15 @@ def test_the_words_in_an_output_do_not_depend_on_its_place_or_the_threads(tmp_pa
         )
         written.append({name: read_origin(tmp_path / folder / name) for name in NAMES})
     assert written[0] == written[1]
+
+
+def test_a_file_with_two_roles_is_hashed_once(scene, monkeypatch):
+    hashed = []
+    real = run_inputs.file_fingerprint
+    monkeypatch.setattr(
+        run_inputs, "file_fingerprint", lambda path: hashed.append(path) or real(path)
+    )
+    inputs = run_inputs.RunInputs(scene, ScanOptions(mask=scene))
+    with open_scene(scene) as opened:
+        roles = [told["role"] for told in inputs.fingerprints(opened.profile)]
+    assert (roles, len(hashed)) == (["scene", "mask"], 1)
