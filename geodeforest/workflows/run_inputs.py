@@ -41,7 +41,7 @@ class RunInputs:
         over = {"mask": options.mask, "aoi": options.aoi, "baseline": options.baseline}
         self._over = {role: path for role, path in over.items() if path is not None}
         self._watched = WatchedFiles()
-        self._remote: dict[str, Fingerprint] = {}
+        self._known: dict[Path | str, Fingerprint] = {}
         for path in (*self._named, *self._over.values()):
             self._watched.add(local_files(path))
 
@@ -51,16 +51,18 @@ class RunInputs:
         Of a product these are the rasters that are read, its mask, and metadata files at its
         top; of an archive the archive.
         """
-        known: dict[Path, Fingerprint] = {}
-        listed = []
-        for role, found in self._found(profile):
-            if isinstance(found, Path):
-                self._watched.add([found])
-                known[found] = found = known.get(found) or _of_file(found)
-            elif isinstance(found, str):
-                self._remote[found] = found = remote_fingerprint(found)
-            listed.append({"role": role, **found.facts()})
-        return listed
+        found = list(self._found(profile))
+        self._watched.add(file for _, file in found if isinstance(file, Path))
+        return [{"role": role, **self._fingerprint(each).facts()} for role, each in found]
+
+    def _fingerprint(self, found: _Found) -> Fingerprint:
+        if isinstance(found, Fingerprint):
+            return found
+        if found not in self._known:
+            self._known[found] = (
+                _of_file(found) if isinstance(found, Path) else remote_fingerprint(found)
+            )
+        return self._known[found]
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -78,7 +80,9 @@ class RunInputs:
 
     def _check(self) -> None:
         self._watched.check()
-        for address, before in self._remote.items():
+        for address, before in self._known.items():
+            if isinstance(address, Path):
+                continue
             now = remote_fingerprint(address)
             if now != before and Fingerprint(before.name) not in (now, before):  # it may be silent
                 raise InputChanged(before.name)
