@@ -112,7 +112,8 @@ scale = click.option(
     "--scale",
     metavar="LOW,HIGH",
     callback=parse_scale,
-    help="Stored numbers that become the model's 0 and 1. [default: the model's, by data type]",
+    help="Stored numbers that become the model's 0 and 1. "
+    "[default: by the product's metadata, tags or data type]",
 )
 
 chip = click.option(

@@ -102,7 +102,7 @@ def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, 
             )
             shapes = shapely.from_wkb(wkb)
     except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
-        why = f"cannot be read as polygons ({cause(error)})"
+        why = f"cannot be read as polygons ({_reason(error, place)})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)
     if everything and not present.any():
@@ -112,6 +112,12 @@ def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, 
     _refuse_others(path, shapes)
     _refuse_invalid(path, shapes, fids[present])
     return _brought(path, shapes, grid, crs, box), notes
+
+
+def _reason(error: Exception, place: Path) -> str:
+    # Without OGR's advice, which is for those who call it, and the folders of this machine.
+    said, _, _ = cause(error).partition("; It might help")
+    return said.replace(str(place), place.name).rstrip(". ")
 
 
 def _check_content(path: Path) -> None:

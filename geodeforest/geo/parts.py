@@ -29,6 +29,8 @@ from geodeforest.geo.opening import GDAL_ERRORS, cause
 StoredPixels: TypeAlias = tuple[NDArray[np.generic], NDArray[np.bool_]]
 """Stored numbers (bands, rows, cols) and which pixels (rows, cols) are real."""
 
+_PICTURE_BANDS, _MOST_LIKELY_BANDS = (3, 4), 16
+
 
 @dataclass(frozen=True, eq=False)
 class Raster:
@@ -38,6 +40,7 @@ class Raster:
     ``transform`` takes (col, row) pixel corners to coordinates of ``crs``, which may be
     anything rasterio understands, such as "EPSG:32721". ``valid`` has shape (rows, cols).
     A number times its band's one of ``scales`` plus that of ``offsets`` is what was measured.
+    ``descriptions`` name the bands, and ``tags`` say more, as those of a file do.
 
     Raises:
         OptionError: the shapes or the dtype do not fit, or the CRS is unknown.
@@ -50,16 +53,22 @@ class Raster:
     valid: NDArray[np.bool_] | None = None
     scales: Sequence[float] | None = None
     offsets: Sequence[float] | None = None
+    descriptions: Sequence[str | None] | None = None
+    tags: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
         if len(shape) != 3 or 0 in shape:
             raise OptionError(f"array: its shape is {shape}; give (bands, rows, cols)")
+        if shape[2] in _PICTURE_BANDS and min(shape[:2]) > _MOST_LIKELY_BANDS:
+            why = f"its shape {shape} is that of a picture with its bands last"
+            raise OptionError(f"array: {why}; give np.moveaxis(array, -1, 0)")
         if np.dtype(self.array.dtype).kind not in "iuf":
             raise OptionError(f"array: its dtype is {self.array.dtype}; give integers or floats")
         if self.valid is not None and tuple(self.valid.shape) != shape[1:]:
             raise OptionError(f"valid: its shape is {self.valid.shape}; give {shape[1:]}")
-        for name, by_band in (("scales", self.scales), ("offsets", self.offsets)):
+        for name in ("scales", "offsets", "descriptions"):
+            by_band = getattr(self, name)
             if by_band is not None and len(by_band) != shape[0]:
                 raise OptionError(f"{name}: there are {len(by_band)}; give {shape[0]}")
         try:
@@ -193,14 +202,15 @@ class ArrayPart:
         self.path = path
         nodata = storable(raster.nodata, self.dtype_of(raster))
         gains, offsets = raster.scales or (1,) * count, raster.offsets or (0,) * count
+        names = raster.descriptions or (None,) * count
         self.bands = tuple(
-            Band(index, None, "undefined", nodata, float(gain), float(offset))
-            for index, gain, offset in zip(range(1, count + 1), gains, offsets, strict=True)
+            Band(index, name, "undefined", nodata, float(gain), float(offset))
+            for index, (name, gain, offset) in enumerate(zip(names, gains, offsets, strict=True), 1)
         )
         self.transform: Affine = raster.transform
         self.crs: CRS | None = raster.crs
         self.block = (1, self.width)  # any rows can be read without others
-        self.tags: Mapping[str, str] = {}
+        self.tags: Mapping[str, str] = raster.tags or {}
         self.masks = array_kinds(self.bands, self.dtype_of(raster), given=raster.valid is not None)
         self._raster = raster
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import rasterio
 from rasterio.vrt import WarpedVRT
 
@@ -22,6 +21,7 @@ from geodeforest.core.options import OpenRules
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo import landsat, planet, sentinel2, stac
 from geodeforest.geo.bands import SPECTRAL, Band, band_word
+from geodeforest.geo.data_arrays import is_data_array, raster_of
 from geodeforest.geo.names import scene_name, split_names
 from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause, open_raster
 from geodeforest.geo.parts import ArrayPart, DatasetPart, Part, Raster, storable
@@ -192,8 +192,8 @@ def _part(source: Any, stack: ExitStack, rules: OpenRules) -> Part:
         return _dataset(source, redacted(str(source.name)))
     if isinstance(source, Raster):
         return ArrayPart(source, _ARRAY_NAME)
-    if hasattr(source, "rio") and hasattr(source, "data"):  # a DataArray, rioxarray loaded
-        return ArrayPart(_from_data_array(source), _ARRAY_NAME)
+    if is_data_array(source):
+        return ArrayPart(raster_of(source), _ARRAY_NAME)
     raise OptionError(
         f"scene: a {type(source).__name__} is not a scene; give a path, an open rasterio "
         "dataset, a rioxarray DataArray or a geodeforest.Raster"
@@ -226,19 +226,3 @@ def _named(band: Band, stem: str) -> Band:
     if band.word in SPECTRAL:
         return band
     return replace(band, description=band_word(stem) or band.description or stem)
-
-
-def _from_data_array(source: Any) -> Raster:
-    rio = source.rio
-    data = source.transpose(..., rio.y_dim, rio.x_dim).data
-    # The geotransform that rioxarray keeps is not that of an array with every other row.
-    place = rio.transform(recalc=True)
-    data = data if data.ndim == 3 else data[np.newaxis]
-    tags = getattr(source, "attrs", {})
-    # One number for all bands and one for each have different names; those that rioxarray has
-    # applied itself are gone from here.
-    scales, offsets = (
-        tags[each] if each in tags else [tags[one]] * len(data) if one in tags else None
-        for one, each in (("scale_factor", "scales"), ("add_offset", "offsets"))
-    )
-    return Raster(data, place, rio.crs, rio.nodata, scales=scales, offsets=offsets)

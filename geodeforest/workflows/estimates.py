@@ -28,8 +28,8 @@ _MAP_SECONDS_PER_MPX = 0.02
 _FILES_SECONDS = 0.3
 """Making, flushing and renaming the outputs."""
 
-_ROUNDS, _ENOUGH_SECONDS = 6, 1.0
-"""How often the network is tried at most, and after how long not again."""
+_ROUNDS, _ENOUGH_SECONDS, _PATIENCE_SECONDS = 6, 1.0, 5.0
+"""How often the network is tried at most, and after how long at work, or in all, not again."""
 
 
 class WatchedScene:
@@ -139,9 +139,8 @@ def chip_seconds(plan: ScanPlan, predictor: Predictor) -> tuple[float, float]:
         predictor.predict(image[np.newaxis], level)
 
     rounds: list[tuple[float, float]] = []
-    begun = time.perf_counter()
     with ThreadPoolExecutor(plan.threads) as workers:
-        while len(rounds) < _ROUNDS and time.perf_counter() - begun < _ENOUGH_SECONDS:
+        while len(rounds) < _ROUNDS and _is_short(rounds):
             started, worked = time.perf_counter(), time.process_time()
             list(workers.map(run, range(plan.threads)))
             passed = time.perf_counter() - started
@@ -149,3 +148,9 @@ def chip_seconds(plan: ScanPlan, predictor: Predictor) -> tuple[float, float]:
     # The first makes what the network needs, and any may meet with a stall of the machine.
     seconds, worked = sorted(rounds[1:] or rounds)[len(rounds[1:]) // 2]
     return seconds, max(1.0, seconds / worked) if worked else 1.0
+
+
+def _is_short(rounds: list[tuple[float, float]]) -> bool:
+    # One stall of a busy machine is longer than many small chips; so what counts is the work.
+    passed, worked = (sum(column) for column in zip(*rounds, strict=True)) if rounds else (0, 0)
+    return worked < _ENOUGH_SECONDS and passed < _PATIENCE_SECONDS

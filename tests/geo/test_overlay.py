@@ -334,6 +334,15 @@ def test_what_is_no_geojson_is_one_line(tmp_path, text):
     refusal(path)
 
 
+def test_what_ogr_says_names_no_folder_and_no_option_of_its_own(tmp_path):
+    path = tmp_path / "p.geojson"
+    path.write_text('{"type":')
+    said = refusal(path).removeprefix(str(path))
+    assert "'p.geojson' not recognized" in said
+    assert str(tmp_path) not in said
+    assert "driver" not in said
+
+
 def test_a_huge_geojson_is_refused_before_it_is_read(tmp_path):
     path = geojson(tmp_path / "p.geojson", GOOD)
     with path.open("ab") as file:

@@ -1,7 +1,6 @@
 """Open scenes: what is read, which pixels are real, and what is refused."""
 
 import os
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -603,55 +602,6 @@ def test_an_array_that_does_not_fit_is_refused(array, options, what):
 def test_an_array_needs_a_place_on_earth():
     with pytest.raises(NotGeoreferenced, match=r"array: .* no CRS"):
         order(Raster(planes(1), PLACE, None))
-
-
-class DataArray:
-    """What ``open_scene`` uses of an xarray DataArray with rioxarray."""
-
-    def __init__(self, data, dims, cached=PLACE, attrs=None):
-        self.data, self.dims, self.attrs = data, dims, attrs or {}
-        self.rio = SimpleNamespace(
-            transform=lambda recalc=False: PLACE if recalc else cached,
-            crs=EARTH,
-            nodata=0,
-            x_dim="x",
-            y_dim="y",
-        )
-
-    def transpose(self, _, *last):
-        dims = [*(name for name in self.dims if name not in last), *last]
-        return DataArray(self.data.transpose([self.dims.index(name) for name in dims]), dims)
-
-
-@pytest.mark.parametrize(("data", "dims"), [(planes(1), "byx"), (planes(1)[0], "yx")])
-def test_a_data_array_is_a_scene(data, dims):
-    assert order(DataArray(data, dims)) == [1]
-
-
-def test_a_data_array_may_have_its_bands_last():
-    values = planes(3)
-    with open_scene(DataArray(values.transpose(1, 2, 0), "yxb")) as scene:
-        np.testing.assert_array_equal(read_all(scene).values, values)
-
-
-def test_a_data_array_lies_where_its_coordinates_say():
-    stale = rasterio.Affine(1, 0, 0, 0, -1, 0)
-    with open_scene(DataArray(planes(1), "byx", cached=stale)) as scene:
-        assert scene.profile.transform == PLACE
-
-
-@pytest.mark.parametrize(
-    ("attrs", "gains", "offsets"),
-    [
-        ({}, [1, 1], [0, 0]),
-        ({"scale_factor": 1e-4, "add_offset": -0.1}, [1e-4, 1e-4], [-0.1, -0.1]),
-        ({"scales": (1e-4, 2e-4)}, [1e-4, 2e-4], [0, 0]),
-    ],
-)
-def test_a_data_array_brings_its_scale_along(attrs, gains, offsets):
-    with open_scene(DataArray(planes(2), "byx", attrs=attrs)) as scene:
-        assert [band.gain for band in scene.bands] == gains
-        assert [band.offset for band in scene.bands] == offsets
 
 
 def test_a_file_brings_the_scale_of_each_band_along(make_scene):

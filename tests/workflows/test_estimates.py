@@ -113,3 +113,15 @@ def test_a_machine_that_others_use_too_is_slow_in_everything():
     large = plan(height=2000, width=3000)
     idle, busy = (trial(slowness=by).seconds(large, cpus=2) for by in (1.0, slowness))
     assert busy == pytest.approx(slowness * idle)
+
+
+def test_one_stall_of_the_machine_is_not_its_pace():
+    stalls = iter([0.0, 1.2])
+
+    class Stalling(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            time.sleep(next(stalls, 0.0))
+            return super().predict(chips)
+
+    seconds, _ = chip_seconds(plan(1), Stalling())
+    assert seconds < 0.6
