@@ -20,7 +20,7 @@ from geodeforest.core.grid import Window
 from geodeforest.core.options import OpenRules, Stored
 from geodeforest.core.pixels import Pixels
 from geodeforest.core.ports import SceneSource
-from geodeforest.errors import SceneUnreadable
+from geodeforest.errors import BandMissing, SceneUnreadable
 from geodeforest.geo.bands import Band, refuse_palette, select_bands
 from geodeforest.geo.georeference import check_georeference, scene_gsd, with_crs
 from geodeforest.geo.opening import GDAL_ERRORS, RULES, cause
@@ -202,7 +202,12 @@ def open_scene(
     with ExitStack() as stack:
         found = find_scene(source, stack, rules)
         try:
-            chosen = select_bands(found.bands, found.path, bands=bands, wanted=wanted)
+            try:
+                chosen = select_bands(found.bands, found.path, bands=bands, wanted=wanted)
+            except BandMissing:
+                if not palette:  # that it has too few bands is the smaller trouble then
+                    refuse_palette(found.bands, found.path)
+                raise
             scene = RasterScene(found, chosen, partial(open_member, stack=stack, rules=rules))
             if assign_crs is not None:
                 scene.profile = with_crs(scene.profile, assign_crs)

@@ -298,6 +298,12 @@ def test_a_palette_is_not_brightness(make_scene):
         order(path)
 
 
+def test_a_palette_is_not_asked_for_more_bands(make_scene):
+    path = make_scene(planes(1), photometric="PALETTE", colours=("palette",))
+    with pytest.raises(SceneUnreadable, match=r"palette.*-expand rgb"):
+        order(path, wanted=RGB)
+
+
 def test_a_palette_is_read_where_numbers_are_classes(make_scene):
     path = make_scene(planes(1), photometric="PALETTE", colours=("palette",))
     assert order(path, palette=True) == [1]
