@@ -239,6 +239,8 @@ class ModelSpec:
         ids = [c.id for c in self.classes]
         if len(set(ids)) != len(ids) or len(ids) < 2:
             raise SpecError("classes", "needs at least two classes with different ids")
+        if len({c.name for c in self.classes}) != len(ids):
+            raise SpecError("classes", "has two classes of one name")
         if len(ids) > _MOST_CLASSES:
             raise SpecError("classes", f"holds {len(ids)}, more than {_MOST_CLASSES}")
         if sum(c.role == "deforestation" for c in self.classes) != 1:

@@ -194,13 +194,12 @@ def figures(tally: Tally, names: Sequence[str]) -> Figures:
 def _boundary(counts: Ints) -> dict[str, NDArray[np.float64]]:
     true, met, seen, right = counts.T
     precision, recall = ratio(right, seen), ratio(met, true)
-    # NaN where one side has no boundary at all, as precision or recall are then.
-    both = np.where(precision + recall == 0, 1, precision + recall)
-    return {
-        "boundary_precision": precision,
-        "boundary_recall": recall,
-        "boundary_f1": 2 * precision * recall / both,
-    }
+    # All that is missed, or found where nothing is, is worth 0, as in the F1 of pixels; only
+    # where neither side has a boundary there is nothing to judge.
+    p, r = np.nan_to_num(precision), np.nan_to_num(recall)
+    f1 = np.where(p + r == 0, 0.0, 2 * p * r / np.where(p + r == 0, 1, p + r))
+    f1[true + seen == 0] = np.nan
+    return {"boundary_precision": precision, "boundary_recall": recall, "boundary_f1": f1}
 
 
 def bootstrap(

@@ -101,6 +101,7 @@ def test_a_wrong_field_is_named(name, value):
         ("classes", (CLEARED,)),
         ("classes", (FOREST, FOREST, CLEARED)),
         ("classes", (FOREST, ClassDef(2, "other", "other"))),
+        ("classes", (FOREST, ClassDef(1, "forest", "deforestation"))),
         ("classes", (CLEARED, ClassDef(2, "burnt", "deforestation"))),
     ],
 )

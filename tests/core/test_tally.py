@@ -81,6 +81,11 @@ def test_a_class_that_is_not_there_has_no_figures():
     assert found["objects"]["f1"] is None
 
 
+@pytest.mark.parametrize(("truth", "found"), [([[0, 1]], [[0, 0]]), ([[0, 0]], [[0, 1]])])
+def test_a_boundary_on_one_side_only_is_worth_nothing(truth, found):
+    assert figures(tally_of(truth, found), NAMES)["classes", "deforestation", "boundary_f1"] == 0
+
+
 def test_equal_groups_have_no_spread():
     one = tally_of(TRUTH, FOUND)
     low, high = bootstrap([one] * 4, NAMES, draws=50)["accuracy",]
