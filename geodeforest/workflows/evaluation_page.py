@@ -14,7 +14,6 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
 th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; text-align: right; }
-td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .scroll { overflow-x: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: #444; }
