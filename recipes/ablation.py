@@ -40,6 +40,8 @@ def _augmented(**changes: object) -> Change:
 
 VARIANTS: Mapping[str, Change] = {
     "recipe": lambda options: options,
+    "recipe, a second seed": lambda options: replace(options, seed=options.seed + 100),
+    "recipe, a third seed": lambda options: replace(options, seed=options.seed + 200),
     NO_CEILING: lambda options: options,
     "no recolouring of cleared land": _augmented(recolour=None),
     "no rivers and lakes": _augmented(water=None),
