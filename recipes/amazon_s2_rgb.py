@@ -6,6 +6,7 @@
     python recipes/amazon_s2_rgb.py publish WORK geodeforest/models/amazon-s2-rgb
 
 DATA holds ``labelled/images/*.tiff`` and ``labelled/masks/*.png`` of Zenodo record 3233081.
+``python recipes/amazon_s2_rgb.py levels DATA`` prints the scenes' dark levels.
 Each step can be interrupted and started again; a fold or the final training goes on from
 its last checkpoint. ``--threads 1`` in two processes is quicker than two threads in one.
 """
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from geodeforest.core.grid import Window
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import DARK as DARK_PERCENT
 from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import Ceiling, ModelSpec, SceneInput
+from geodeforest.geo.scene import open_scene
 from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour, Water
 from geodeforest.runtime.model_dir import read_spec
 from geodeforest.workflows.build_records import BuildOptions, build_records
@@ -104,6 +107,17 @@ def records(data: Path, work: Path) -> None:
     """Build the training records of the 30 labelled scenes."""
     index = build(data, work, DARK)
     click.echo(f"{index.records} records of {len(index.tally.groups)} scenes")
+
+
+@recipe.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+def levels(data: Path) -> None:
+    """Print each scene's 2nd percentiles in counts, and how far red lies under blue."""
+    for path in sorted((data / "labelled" / "images").glob("*.tiff")):
+        with open_scene(path) as scene:
+            counts = scene.read(Window(0, 0, scene.height, scene.width)).values.reshape(3, -1)
+        red, green, blue = np.percentile(counts, DARK.percentile, axis=1)
+        click.echo(f"{path.stem:22s} {red:4.0f} {green:4.0f} {blue:4.0f}   {blue - red:4.0f}")
 
 
 def build(data: Path, work: Path, dark: SceneInput) -> RecordIndex:
