@@ -64,6 +64,7 @@ VARIANTS: Mapping[str, Change] = {
 @click.argument("variants", nargs=-1)
 def main(data: Path, work: Path, fold: int, variants: tuple[str, ...], table: bool) -> None:
     """Train variants of the recipe, one fold each."""
+    recipe.limit_threads(1)
     for name in VARIANTS if variants == ("all",) else variants:
         if not _result(work, name, fold).exists():
             train_variant(data, work, name, fold)
@@ -87,7 +88,7 @@ def train_variant(data: Path, work: Path, name: str, fold: int) -> None:
         recipe.build(data, place, dark)
     held = recipe.held_out(place, fold)
     changed = VARIANTS[name](replace(options, val_group=held, seed=fold))
-    report = recipe.train_on(place, f"{_plain(name)}-{fold}", changed, threads=1)
+    report = recipe.train_on(place, f"{_plain(name)}-{fold}", changed)
     counts = {group: c.counts.tolist() for group, c in report.confusion.items()}
     _result(work, name, fold).write_text(json.dumps(counts, indent=2))
 

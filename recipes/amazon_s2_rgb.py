@@ -149,8 +149,9 @@ def held_out(work: Path, fold: int) -> list[str]:
 @click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
 def fold(work: Path, fold: int, threads: int | None) -> None:
     """Train with one fold of scenes held out, and count its pixels."""
+    limit_threads(threads)
     options = replace(OPTIONS, val_group=held_out(work, fold), seed=fold)
-    report = train_on(work, f"fold-{fold}", options, threads)
+    report = train_on(work, f"fold-{fold}", options)
     click.echo(json.dumps(report.to_dict(), indent=2))
 
 
@@ -159,6 +160,7 @@ def fold(work: Path, fold: int, threads: int | None) -> None:
 @click.option("--threads", type=int, default=None, help="TensorFlow threads; default: all.")
 def final(work: Path, threads: int | None) -> None:
     """Train on all scenes, calibrated by the folds: the weights that ship."""
+    limit_threads(threads)
     directories = [work / f"fold-{number}" for number in range(FOLDS)]
     folds = [
         Fold(directory, held_out(work, number), read_spec(directory), OPTIONS.steps)
@@ -166,7 +168,7 @@ def final(work: Path, threads: int | None) -> None:
     ]
     judged = judge(work / "records", folds, OPTIONS)
     (work / "folds.json").write_text(json.dumps(judged.facts, indent=2))
-    report = train_on(work, "final", replace(OPTIONS, seed=FOLDS), threads, judged.finish)
+    report = train_on(work, "final", replace(OPTIONS, seed=FOLDS), judged.finish)
     click.echo(json.dumps(report.to_dict()))
 
 
@@ -207,19 +209,22 @@ def publish(work: Path, model: Path) -> None:
     click.echo(json.dumps(spec.metrics, indent=2))
 
 
-def train_on(
-    work: Path,
-    name: str,
-    options: TrainOptions,
-    threads: int | None,
-    finish: Finish | None = None,
-) -> TrainReport:
-    """Train on the records of ``work``, going on where a former run was interrupted."""
+def limit_threads(threads: int | None) -> None:
+    """Have TensorFlow use so many threads; has to come before anything of it runs."""
     import tensorflow as tf
 
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def train_on(
+    work: Path,
+    name: str,
+    options: TrainOptions,
+    finish: Finish | None = None,
+) -> TrainReport:
+    """Train on the records of ``work``, going on where a former run was interrupted."""
 
     def say(step: int, steps: int, loss: float) -> None:
         if step % 20 == 0:
