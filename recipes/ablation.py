@@ -20,12 +20,16 @@ import click
 import numpy as np
 
 from geodeforest.core.metrics import Confusion
-from geodeforest.nn.augment import Augmentation
+from geodeforest.nn.augment import Augmentation, Water
 from geodeforest.workflows.train_options import TrainOptions
 
 STEPS = 500
 BARE, RIVER = "Amazon_970.tiff_1", "Amazon_511.tiff_35"
 NO_CEILING = "no ceiling of the red level"
+
+COUNT = recipe.COUNT
+WATER = Water(1, (2 * COUNT, 3 * COUNT, 5 * COUNT), (15 * COUNT, 15 * COUNT, 18 * COUNT), 0.3)
+"""Water a little brighter than forest in all bands, as the river of ``RIVER`` is."""
 
 Change = Callable[[TrainOptions], TrainOptions]
 
@@ -44,7 +48,7 @@ VARIANTS: Mapping[str, Change] = {
     "recipe, a third seed": lambda options: replace(options, seed=options.seed + 200),
     NO_CEILING: lambda options: options,
     "no recolouring of cleared land": _augmented(recolour=None),
-    "no rivers and lakes": _augmented(water=None),
+    "rivers and lakes painted in": _augmented(water=WATER),
     "no haze": _augmented(haze=0.0, strong_haze=0.0),
     "no strong haze": _augmented(strong_haze_share=0.0),
     "no relief": _augmented(relief=0.0),

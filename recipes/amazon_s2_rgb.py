@@ -27,7 +27,7 @@ from geodeforest.core.plausible import DARK as DARK_PERCENT
 from geodeforest.core.plausible import DARK_LEVELS
 from geodeforest.core.spec import Ceiling, ModelSpec, SceneInput
 from geodeforest.geo.scene import open_scene
-from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour, Water
+from geodeforest.nn.augment import Augmentation, OwnLevel, Recolour
 from geodeforest.runtime.model_dir import read_spec
 from geodeforest.workflows.build_records import BuildOptions, build_records
 from geodeforest.workflows.model_card import model_card
@@ -65,8 +65,6 @@ counts (a reflectance of 0.025) remain.
 
 OWN_LEVEL = OwnLevel(0.3, (DARK,), bare=1, bare_share=0.5, bare_lighter=8 * COUNT)
 
-WATER = Water(1, (2 * COUNT, 3 * COUNT, 5 * COUNT), (15 * COUNT, 15 * COUNT, 18 * COUNT), share=0.3)
-
 OPTIONS = TrainOptions(
     architecture="light",
     loss="cross-entropy",
@@ -88,7 +86,6 @@ OPTIONS = TrainOptions(
         level_error=2 * COUNT,
         own_level=OWN_LEVEL,
         recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
-        water=WATER,
     ),
 )
 
