@@ -271,8 +271,9 @@ def _traceback(error: BaseException) -> str:
 def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str, int] | None:
     """What to say of an error, and the exit code; None for a bug."""
     if came or isinstance(error, KeyboardInterrupt):
-        # Code in C may have made another error of it.
-        word, code = STOPPED[came[0] if came else signal.SIGINT]
+        # Code in C may have made another error of it. Of two that came while it ran, Python
+        # hears the smaller number first, whichever was sent first: SIGTERM has the word.
+        word, code = STOPPED[max(came, default=int(signal.SIGINT))]
         return f"{word}; {go_on}", code
     if isinstance(error, GeodeforestError):
         return f"error: {error}", error.exit_code
