@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
@@ -39,6 +40,12 @@ def raster(
 def text(name: str, label: str, about: str) -> QgsProcessingParameterString:
     """A text that may be left empty."""
     return helped(about, QgsProcessingParameterString(name, label, None, False, True))
+
+
+def file(name: str, label: str, about: str) -> QgsProcessingParameterFile:
+    """A file that may be left empty."""
+    kind = QgsProcessingParameterFile.File
+    return helped(about, QgsProcessingParameterFile(name, label, kind, optional=True))
 
 
 def ticked(name: str, label: str, about: str) -> QgsProcessingParameterBoolean:

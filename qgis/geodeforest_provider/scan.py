@@ -10,7 +10,18 @@ from qgis.core import (
 )
 
 from .algorithm import ProgramAlgorithm
-from .parameters import advanced, count, helped, number, outlines, polygons, raster, text
+from .parameters import (
+    advanced,
+    count,
+    file,
+    helped,
+    number,
+    outlines,
+    polygons,
+    raster,
+    text,
+    ticked,
+)
 
 
 class Scan(ProgramAlgorithm):
@@ -27,7 +38,8 @@ class Scan(ProgramAlgorithm):
 
     def definitions(self) -> list[QgsProcessingParameterDefinition]:
         """Scene and model, how to read it, how to draw, how to work, what to write."""
-        return [*_scene(), *outlines(), *_work(), *_rasters(), polygons("Deforestation")]
+        parts = (_scene(), _limits(), outlines(), _work(), _rasters())
+        return [*(one for part in parts for one in part), polygons("Deforestation")]
 
 
 def _scene() -> list[QgsProcessingParameterDefinition]:
@@ -56,6 +68,41 @@ def _scene() -> list[QgsProcessingParameterDefinition]:
             "Threshold",
             "Score, above 0 and up to 1, from which a pixel is deforestation. Empty: the model's.",
             most=1,
+        ),
+    ]
+
+
+def _limits() -> list[QgsProcessingParameterDefinition]:
+    return [
+        file(
+            "BASELINE",
+            "Baseline forest",
+            "Raster (not 0) or polygons of what was forest before; deforestation outside of it is "
+            "dropped.",
+        ),
+        file(
+            "MASK",
+            "Mask",
+            "Raster (not 0) or polygons of clouds, shadows and anything else not to assess.",
+        ),
+        file(
+            "AOI",
+            "Area of interest",
+            "Polygons; outside of them nothing is looked at, and nothing is said.",
+        ),
+        advanced(
+            text(
+                "ASSIGN_CRS",
+                "CRS of a scene without one",
+                "For a raster that has a geotransform but no CRS: EPSG:32721.",
+            )
+        ),
+        advanced(
+            ticked(
+                "ALLOW_VRT",
+                "Allow VRT files",
+                "Open VRT files that only put plain local rasters together.",
+            )
         ),
     ]
 

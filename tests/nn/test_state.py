@@ -164,6 +164,7 @@ fit(data(), TINY, tf.distribute.get_strategy(), sys.argv[2])
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*going back to the one before")
 def test_kill_9_in_mid_training_and_the_curve_is_the_same_to_the_bit(whole, tmp_path):
     home = tmp_path / "training"
     command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parents[1]), str(home)]

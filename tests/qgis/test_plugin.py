@@ -15,7 +15,10 @@ from geodeforest.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "qgis" / "geodeforest_provider"
-NOT_FOR_QGIS = {"DEBUG", "ENGINE", "JSON", "OVERWRITE", "PROGRESS", "QUIET"}
+NOT_FOR_QGIS = {
+    *("DEBUG", "ENGINE", "JSON", "MAX_PIXELS", "OVERWRITE", "PROGRESS", "QUIET", "RESAMPLE"),
+    "ON_ERROR",  # a partial result is an exit code of its own, which Processing takes for failure
+}
 HILLS = ROOT / "data" / "sample" / "hills.tif"
 
 
