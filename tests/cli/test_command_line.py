@@ -127,6 +127,14 @@ def test_sigterm_unwinds_and_ends_with_143(run):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT comes, which is ignored in what a shell runs in the background."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.mark.parametrize(
     ("later", "code", "word"),
     [
@@ -134,6 +142,7 @@ def test_sigterm_unwinds_and_ends_with_143(run):
         ((signal.SIGINT, signal.SIGTERM), 143, "terminated"),
     ],
 )
+@pytest.mark.usefixtures("interruptible")
 def test_more_signals_do_not_break_off_the_unwinding(run, later, code, word):
     unwound = []
 
