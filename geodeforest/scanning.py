@@ -25,7 +25,7 @@ from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
 from geodeforest.core.spec import ModelSpec, SceneInput
 from geodeforest.core.spread import spread
-from geodeforest.core.stitch import RowStitcher
+from geodeforest.core.stitch import Held, RowStitcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,42 @@ class Radiometry:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What the scan goes on from when a chip row is done: all that the rows after it need.
+
+    ``failed`` (rows, width) tells what could not be read in the last rows that were settled.
+    """
+
+    held: Held
+    failed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The chip rows to do: from ``first`` up to ``stop``, None for all that follow.
+
+    ``after`` is what the chip row before the first one had left.
+    """
+
+    first: int = 0
+    stop: int | None = None
+    after: Carried | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SettledRows:
     """Final rows: class ids and stored scores, both (rows, cols) uint8, 255 = not assessed.
 
     What is outside has ``outside_id`` among the classes. ``failed`` tells what was not assessed
-    because it, or what lies next to it, cannot be read; None is nothing.
+    because it, or what lies next to it, cannot be read; None is nothing. ``carried`` comes with the
+    last rows of each chip row, and is made of views: good until the next rows are taken.
     """
 
     first: int
     classes: NDArray[np.uint8]
     scores: NDArray[np.uint8]
     failed: NDArray[np.bool_] | None = None
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +93,18 @@ class _Strip:
     """A chip row with its stored rows.
 
     They begin at its top and may go on below its chips. ``unread`` tells which of the settled
-    rows' pixels lie too near to what cannot be read; None is none.
+    rows' pixels lie too near to what cannot be read; None is none. ``failed`` is what could not be
+    read in the last of them.
     """
 
     row: ChipRow
     pixels: Pixels
     unread: NDArray[np.bool_] | None
+    failed: NDArray[np.bool_]
+
+
+WHOLE = Stretch()
+"""A scan from the first chip row to the last."""
 
 
 MEDIAN = SceneInput("median", 50)
@@ -106,8 +137,9 @@ def scan_rows(
     plan: ScanPlan,
     how: Radiometry | None,
     progress: Progress | None = None,
+    stretch: Stretch = WHOLE,
 ) -> Generator[SettledRows]:
-    """Yield the scene's final rows from the first to the last.
+    """Yield the scene's final rows from the first to the last, or those of a stretch of chip rows.
 
     One chip is one call of the predictor, ``plan.threads`` of them at a time; results are
     blended in the order of the grid, so they do not depend on the number of threads.
@@ -115,10 +147,12 @@ def scan_rows(
     """
     spec, grid = predictor.spec, plan.grid
     stitcher = RowStitcher(plan.planes, grid.chip, grid.width, grid.overlap)
-    done = 0
+    if stretch.after is not None:
+        stitcher.go_on(stretch.after.held)
+    done = stretch.first * grid.chips_per_row
     with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
         try:
-            strips = _strips(scene, plan, reader)
+            strips = _strips(scene, plan, reader, stretch)
             for strip, window, scores in _predicted(strips, predictor, how, workers, plan):
                 if scores is not None:
                     stitcher.add(window, scores)
@@ -126,14 +160,16 @@ def scan_rows(
                 if progress is not None:
                     progress(done, len(grid))
                 if window == strip.row.chips[-1]:
-                    yield from _decided(stitcher.settle(strip.row), strip, spec, plan.step)
+                    planes = stitcher.settle(strip.row)
+                    carried = Carried(stitcher.held(strip.row), strip.failed)
+                    yield from _decided(planes, strip, spec, plan.step, carried)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _decided(
-    planes: NDArray[np.float32], strip: _Strip, spec: ModelSpec, step: int
+    planes: NDArray[np.float32], strip: _Strip, spec: ModelSpec, step: int, carried: Carried
 ) -> Iterator[SettledRows]:
     """The settled rows, a few at a time, since deciding needs several times their memory."""
     _, height, width = planes.shape
@@ -149,16 +185,19 @@ def _decided(
                 failed = failed & ~pixels.outside
         classes, stored = decide(planes[:, rows], assessed, spec, step)
         restrict(classes, stored, pixels, spec)
-        yield SettledRows(strip.row.settled.start + first, classes, stored, failed)
+        left = carried if rows.stop == height else None
+        yield SettledRows(strip.row.settled.start + first, classes, stored, failed, left)
 
 
-def _strips(scene: SceneSource, plan: ScanPlan, reader: ThreadPoolExecutor) -> Iterator[_Strip]:
+def _strips(
+    scene: SceneSource, plan: ScanPlan, reader: ThreadPoolExecutor, stretch: Stretch
+) -> Iterator[_Strip]:
     """Each chip row with its stored rows; the next one is read while this one is used.
 
     Every row of the scene is read once: what two chip rows share is kept.
     """
-    rows = list(plan.grid.rows())
-    above = np.zeros((0, plan.grid.width), bool)
+    rows = list(plan.grid.rows())[stretch.first : stretch.stop]
+    above = np.zeros((0, plan.grid.width), bool) if stretch.after is None else stretch.after.failed
     following: Future[Pixels] = reader.submit(_advance, scene, plan, rows[0], None)
     for row, upcoming in zip(rows, [*rows[1:], None], strict=True):
         pixels = following.result()
@@ -166,8 +205,9 @@ def _strips(scene: SceneSource, plan: ScanPlan, reader: ThreadPoolExecutor) -> I
             kept = pixels.crop(slice(upcoming.top - row.top, None), slice(None))
             following = reader.submit(_advance, scene, plan, upcoming, kept)
         settled = row.settled.stop - row.settled.start
-        yield _Strip(row, pixels, _unread(above, pixels.failed, settled, plan.reach))
+        unread = _unread(above, pixels.failed, settled, plan.reach)
         above = _last_rows(above, pixels.failed, settled, plan.reach)
+        yield _Strip(row, pixels, unread, above)
 
 
 def _advance(scene: SceneSource, plan: ScanPlan, row: ChipRow, kept: Pixels | None) -> Pixels:

@@ -13,8 +13,9 @@ from geodeforest.core.options import PROGRAM_BYTES, ScanOptions, Stored, plan_sc
 from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import SceneInput
+from geodeforest.core.stitch import Held
 from geodeforest.errors import OptionError
-from geodeforest.scanning import radiometry, scan_rows
+from geodeforest.scanning import Carried, Stretch, radiometry, scan_rows
 from geodeforest.testing import ArraySource, ConstantPredictor, ThresholdPredictor, small_spec
 
 READING = Reading(BandScale(0, 255), "the test")
@@ -225,3 +226,61 @@ def test_a_scan_that_is_given_up_leaves_no_thread():
     next(rows)
     rows.close()
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]
+
+
+class Ticks(list):
+    """A progress that keeps what it is told."""
+
+    def __call__(self, done, total):
+        self.append((done, total))
+
+
+def copied(carried):
+    held = Held(carried.held.mean.copy(), carried.held.seen.copy())
+    return Carried(held, carried.failed.copy())
+
+
+@pytest.mark.parametrize(("overlap", "on_error"), [(0, "fail"), (16, "skip"), (40, "skip")])
+def test_a_scan_in_stretches_is_the_scan_in_one(overlap, on_error):
+    values, valid = random_scene(330, 150)
+    failed = np.zeros_like(valid)
+    failed[60:63, 20:40] = failed[200, :] = failed[257, 140] = True
+    source, predictor = ArraySource(values, valid & ~failed, failed=failed), Noisy()
+    options = ScanOptions(overlap=overlap, on_error=on_error)
+    plan = plan_scan(predictor.spec, options, Stored(330, 150, 3, 1), 2)
+    how = radiometry(source, predictor.spec, READING)
+
+    def facts(rows):
+        hurt = np.zeros(rows.classes.shape, bool) if rows.failed is None else rows.failed
+        return [
+            (rows.first + i, *map(bytes, line))
+            for i, line in enumerate(zip(rows.classes, rows.scores, hurt, strict=True))
+        ]
+
+    whole, after, ends = [], [], []
+    for rows in scan_rows(source, predictor, plan, how):
+        whole += facts(rows)
+        if rows.carried is not None:
+            after.append(copied(rows.carried))
+            ends.append(len(whole))
+    assert len(after) == plan.grid.chip_rows > 4
+    for first, stop in ((0, 2), (1, 2), (2, None), (len(after) - 1, None)):
+        stretch = Stretch(first, stop, after[first - 1] if first else None)
+        ticks = Ticks()
+        parts = list(scan_rows(source, predictor, plan, how, ticks, stretch))
+        begin = ends[first - 1] if first else 0
+        assert [f for part in parts for f in facts(part)] == whole[begin : ends[(stop or 0) - 1]]
+        assert ticks[0] == (first * plan.grid.chips_per_row + 1, len(plan.grid))
+
+
+def test_rows_say_what_is_carried_on_once_in_a_chip_row(monkeypatch):
+    monkeypatch.setattr(scanning, "_DECIDED_PX", 170 * 7)
+    values, _ = random_scene(200, 170)
+    plan = plan_scan(small_spec(), ScanOptions(), Stored(200, 170, 3, 1), 2)
+    how = radiometry(ArraySource(values), small_spec(), READING)
+    ends = [
+        rows.first + len(rows.classes)
+        for rows in scan_rows(ArraySource(values), ThresholdPredictor(), plan, how)
+        if rows.carried is not None
+    ]
+    assert ends == [row.settled.stop for row in plan.grid.rows()]

@@ -101,11 +101,21 @@ class ChipGrid:
 
     def __len__(self) -> int:
         # Counted, not listed: a header may claim any size.
+        return self.chip_rows * self.chips_per_row
+
+    @property
+    def chip_rows(self) -> int:
+        """How many rows of chips there are."""
+        return self._along(self.height)
+
+    @property
+    def chips_per_row(self) -> int:
+        """How many chips share a top row."""
+        return self._along(self.width)
+
+    def _along(self, side: int) -> int:
         stride = self.chip - self.overlap
-        tops, lefts = (
-            -(-max(side - self.chip, 0) // stride) + 1 for side in (self.height, self.width)
-        )
-        return tops * lefts
+        return -(-max(side - self.chip, 0) // stride) + 1
 
     def __iter__(self) -> Iterator[Window]:
         """Yield the chips row by row, from north-west to south-east of the pixel grid."""

@@ -5,6 +5,8 @@ Knows weights and row buffers; nothing of files, classes or thresholds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,17 @@ def taper(chip: int, overlap: int) -> NDArray[np.float32]:
     ramp = np.minimum(np.arange(chip) + 1, chip - np.arange(chip)) / (overlap + 1)
     line = np.minimum(ramp, 1).astype(np.float32)
     return np.outer(line, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Blended scores that are not final yet: ``mean`` (planes, rows, width) by ``seen`` weights.
+
+    ``seen`` is (rows, width); both float32. The rows follow the last settled one.
+    """
+
+    mean: NDArray[np.float32]
+    seen: NDArray[np.float32]
 
 
 class RowStitcher:
@@ -43,6 +56,16 @@ class RowStitcher:
         seen, mean = self._seen[:, cols], self._mean[:, :, cols]
         seen += weight
         mean += (scores[:, :, :wide] - mean) * (weight / seen)
+
+    def held(self, row: ChipRow) -> Held:
+        """What is left after ``row`` was settled: views, until the next chip is added."""
+        kept = self._seen.shape[0] - (row.settled.stop - row.settled.start)
+        return Held(self._mean[:, :kept], self._seen[:kept])
+
+    def go_on(self, held: Held) -> None:
+        """Begin with what another one, of the same sizes, had left."""
+        kept = len(held.seen)
+        self._mean[:, :kept], self._seen[:kept] = held.mean, held.seen
 
     def settle(self, row: ChipRow) -> NDArray[np.float32]:
         """Hand out the rows that are final after ``row``, and make room for the next.
