@@ -148,8 +148,8 @@ _MODEL_COPIES = 3
 _AHEAD = 4
 """Chips that each thread may be ahead: enough to be busy while a chip row is written."""
 
-SINK_ROWS = 512
-"""Rows that each of the two raster outputs holds until its blocks are full."""
+SINK_ROWS = 1024
+"""Rows that each of the two raster outputs holds until its blocks, and its overviews', are full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,21 +172,20 @@ class Stored:
 
     @property
     def cache_bytes(self) -> int:
-        """A block cache in which one row of blocks and a quarter fit, and those of an output.
+        """A block cache in which one row of the file's blocks and a quarter fit.
 
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
         """
         _, width = self.file_size or (self.height, self.width)
         row = self.block_rows * width * (self.cached_px_bytes or self.pixel_bytes)
-        return max(CACHE_BYTES, row + row // 4 + SINK_ROWS * self.width)
+        return max(CACHE_BYTES, row + row // 4)
 
     @property
     def cached_bytes(self) -> int:
-        """How much of that cache a scan fills: no more than the file and both raster outputs."""
+        """How much of that cache a scan fills: no more than the file."""
         height, width = self.file_size or (self.height, self.width)
-        outputs = 2 * self.height * self.width
         pixel_bytes = self.cached_px_bytes or self.pixel_bytes
-        return min(self.cache_bytes, height * width * pixel_bytes + outputs)
+        return min(self.cache_bytes, height * width * pixel_bytes)
 
 
 @dataclass(frozen=True, slots=True)

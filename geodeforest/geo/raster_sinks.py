@@ -1,15 +1,15 @@
 """Class maps and score maps: rows go in, a Cloud Optimized GeoTIFF comes out.
 
-Knows GDAL's block writing and how it can lose data. Nothing of scores or thresholds: the
-rows are final. No path and no clock enter a file, so equal rows give equal bytes.
+Knows what each kind of map tells of itself, and whether a disk kept it. Nothing of scores or
+thresholds: the rows are final. No path and no clock enter a file, so equal rows give equal
+bytes.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,46 +17,27 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
 
 from geodeforest.core.decide import STEPS
-from geodeforest.core.grid import Window
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, Role
 from geodeforest.errors import OutputUnwritable
+from geodeforest.geo.cog import BLOCK_PX, Level, described, write_cog
 from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.opening import GDAL_ERRORS
-from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.profile import SceneProfile
+from geodeforest.geo.pyramid import Coding, Pyramid, averaged, sampled
 
-BLOCK_PX = 512
 ROLE_COLOURS: Mapping[Role, tuple[int, int, int]] = {
     "forest": (27, 120, 55),
     "deforestation": (215, 48, 39),
     "other": (150, 150, 150),
 }
 
-_CACHE_BYTES = 64 * 2**20
-
-# DEFLATE, since every reader of TIFF has it; ZSTD saves under a megabyte on a class map and
-# is missing from some builds. The predictor makes both kinds of map smaller.
-_COG = {
-    "driver": "COG",
-    "compress": "DEFLATE",
-    "predictor": "YES",
-    "blocksize": BLOCK_PX,
-    "BIGTIFF": "IF_SAFER",
-}
-# The scratch file is read once and deleted: quick compression is enough.
-_TILES = {
-    "driver": "GTiff",
-    "tiled": True,
-    "blockxsize": BLOCK_PX,
-    "blockysize": BLOCK_PX,
-    "compress": "DEFLATE",
-    "zlevel": 1,
-    "BIGTIFF": "IF_SAFER",
-}
+# A sample keeps the share of each class; the most frequent one would wash away small
+# clearings, and a mean of class ids means nothing. Ids come in runs, so differences only cost.
+_OF_CLASSES = Coding(sampled)
+_OF_SCORES = Coding(averaged, predictor=True)
 
 
 @dataclass(frozen=True)
@@ -64,33 +45,35 @@ class _Layout:
     """What tells one kind of map from another."""
 
     description: str
-    overviews: str
+    coding: Coding
     tags: Mapping[str, str]
     colours: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
     scale: float = 1.0
 
 
 class _MapSink:
-    """A ``RowSink`` that writes whole rows of blocks and checks that they were kept.
+    """A ``RowSink`` that compresses blocks as rows come and checks that they were kept.
 
-    Holds one row of blocks: ``512 * width`` bytes, beside GDAL's cache. A block written in
-    parts would wait in that cache, and what fails when the file is closed is lost without
-    an error; hence whole blocks only, and checksums that are compared at the end.
+    Holds one row of blocks of the map and of each overview: ``1024 * width`` bytes in all.
+    A full disk may lose in silence what it took, so the checksum of every block is compared
+    with what the finished file holds where its directory says.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], profile: SceneProfile, layout: _Layout
     ) -> None:
         self._path = Path(path)
-        self._tiles = self._path.with_name(self._path.name + ".tiles.tif")
         self._height, self._width = profile.height, profile.width
-        self._layout = layout
-        self._rows = np.empty((BLOCK_PX, self._width), np.uint8)
-        self._held = 0  # rows that wait for their block to be full
-        self._flushed = 0
-        self._checksums: list[int] = []
-        with self._writing():
-            self._dataset = self._create(profile)
+        placed = {"crs": profile.crs, "transform": profile.transform, "nodata": NOT_ASSESSED}
+        told = {
+            "tags": layout.tags,
+            "description": layout.description,
+            "colours": layout.colours,
+            "scale": layout.scale,
+        }
+        with naming_faults(self._path, *GDAL_ERRORS):
+            self._told = described(placed, told, predictor=layout.coding.predictor)
+            self._pyramid = Pyramid(self._path, self._height, self._width, layout.coding)
 
     def write(self, rows: NDArray[np.uint8]) -> None:
         """Append rows of shape (rows, width), as many or few as there are.
@@ -98,17 +81,13 @@ class _MapSink:
         Raises:
             OutputUnwritable: the disk is full.
         """
-        done = self._flushed + self._held
+        last = self._pyramid.rows + len(rows)
         if rows.dtype != np.uint8 or rows.shape[1:] != (self._width,):
             raise ValueError(f"rows are {rows.dtype} {rows.shape}, not uint8 (n, {self._width})")
-        if done + len(rows) > self._height:
-            raise ValueError(f"row {done + len(rows)} of a map of {self._height}")
-        while len(rows):
-            part, rows = np.split(rows, [BLOCK_PX - self._held])
-            self._rows[self._held : self._held + len(part)] = part
-            self._held += len(part)
-            if self._held == BLOCK_PX or self._flushed + self._held == self._height:
-                self._flush()
+        if last > self._height:
+            raise ValueError(f"row {last} of a map of {self._height}")
+        with naming_faults(self._path):
+            self._pyramid.add(rows)
 
     def close(self) -> None:
         """Make the map of the rows, and read it back.
@@ -116,16 +95,15 @@ class _MapSink:
         Raises:
             OutputUnwritable: it does not read back as it was written.
         """
-        options = {**_COG, "overview_resampling": self._layout.overviews}
         try:
-            with self._writing():
-                self._dataset.close()
-                if self._flushed != self._height:
-                    raise ValueError(f"{self._flushed} rows of {self._height} were written")
-                rasterio.shutil.copy(str(self._tiles), str(self._path), **options)
-                self._verify()
+            if self._pyramid.rows != self._height:
+                raise ValueError(f"{self._pyramid.rows} rows of {self._height} were written")
+            with naming_faults(self._path, *GDAL_ERRORS):
+                levels = self._pyramid.levels()
+                write_cog(self._path, self._told, levels)
+                self._verify(levels)
         finally:
-            self._tiles.unlink(missing_ok=True)
+            self._pyramid.discard()
 
     def __enter__(self) -> Self:
         return self
@@ -138,67 +116,42 @@ class _MapSink:
     ) -> None:
         if error is None:
             self.close()
-            return
-        try:
-            self._dataset.close()
-        except GDAL_ERRORS:
-            pass  # the error under way is the one to tell
-        finally:
-            self._tiles.unlink(missing_ok=True)
+        else:
+            self._pyramid.discard()
 
-    def _create(self, profile: SceneProfile) -> Any:
-        dataset = rasterio.open(
-            self._tiles,
-            "w",
-            height=self._height,
-            width=self._width,
-            count=1,
-            dtype="uint8",
-            nodata=NOT_ASSESSED,
-            crs=profile.crs,
-            transform=profile.transform,
-            **_TILES,
-        )
-        dataset.update_tags(**self._layout.tags)
-        dataset.set_band_description(1, self._layout.description)
-        if self._layout.colours:
-            dataset.write_colormap(1, self._layout.colours)
-        if self._layout.scale != 1:
-            dataset.scales, dataset.offsets = (self._layout.scale,), (0.0,)
-        return dataset
-
-    def _flush(self) -> None:
-        rows = self._rows[: self._held]
-        window = Window(self._flushed, 0, self._held, self._width)
-        with self._writing():
-            self._dataset.write(rows, 1, window=to_rasterio(window))
-        self._checksums.append(zlib.crc32(rows.data))
-        self._flushed += self._held
-        self._held = 0
-
-    def _verify(self) -> None:
-        with rasterio.open(self._path, driver="GTiff") as dataset:
-            for row, checksum in zip(
-                range(0, self._height, BLOCK_PX), self._checksums, strict=True
+    def _verify(self, levels: Sequence[Level]) -> None:
+        """Read every block where GDAL finds it, and compare its checksum."""
+        with rasterio.open(self._path, driver="GTiff") as dataset, self._path.open("rb") as file:
+            for number, (level, checksums) in enumerate(
+                zip(levels, self._pyramid.checksums(), strict=True)
             ):
-                window = Window(row, 0, min(BLOCK_PX, self._height - row), self._width)
-                rows = dataset.read(1, window=to_rasterio(window))
-                if zlib.crc32(rows.data) != checksum:
-                    raise OutputUnwritable(
-                        final_name(self._path),
-                        f"rows {row}..{row + window.height - 1} do not read back as written",
-                        "check that the disk is not full and write again",
-                    )
+                across = -(-level.width // BLOCK_PX)
+                for block, checksum in enumerate(checksums):
+                    row, col = divmod(block, across)
+                    if zlib.crc32(_stored(dataset, file, number, (row, col))) != checksum:
+                        raise self._lost(row * BLOCK_PX, level, number)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        # In bytes. With less than two rows of blocks GDAL would write blocks in parts; and
-        # to lower what someone has set would throw away blocks that are read again.
-        already = rasterio.env.getenv().get("GDAL_CACHEMAX") if rasterio.env.hasenv() else None
-        wanted = max(_CACHE_BYTES, 2 * BLOCK_PX * self._width)
-        cache_bytes = max(already, wanted) if isinstance(already, int) else wanted
-        with naming_faults(self._path, *GDAL_ERRORS), rasterio.Env(GDAL_CACHEMAX=cache_bytes):
-            yield
+    def _lost(self, row: int, level: Level, number: int) -> OutputUnwritable:
+        of = f" of overview {number}" if number else ""
+        last = min(row + BLOCK_PX, level.height) - 1
+        return OutputUnwritable(
+            final_name(self._path),
+            f"rows {row}..{last}{of} do not read back as written",
+            "check that the disk is not full and write again",
+        )
+
+
+def _stored(dataset: Any, file: Any, level: int, block: tuple[int, int]) -> bytes:
+    """The bytes of a block (row, col), found through the file's own directory."""
+    name = f"{block[1]}_{block[0]}"
+    overview = level - 1 if level else None
+    offset, size = (
+        int(dataset.get_tag_item(f"BLOCK_{what}_{name}", "TIFF", bidx=1, ovr=overview) or 0)
+        for what in ("OFFSET", "SIZE")
+    )
+    file.seek(offset)
+    found: bytes = file.read(size)
+    return found
 
 
 class ClassMapSink(_MapSink):
@@ -215,9 +168,7 @@ class ClassMapSink(_MapSink):
         colours = {c.id: (*ROLE_COLOURS[c.role], 255) for c in classes}
         layout = _Layout(
             description="class: " + ", ".join(f"{i} {name}" for i, name in names.items()),
-            # A sample keeps the share of each class; the most frequent one would wash
-            # away small clearings, and a mean of class ids means nothing.
-            overviews="NEAREST",
+            coding=_OF_CLASSES,
             tags={**tags, **{f"CLASS_{i}": name for i, name in names.items()}},
             colours={**colours, NOT_ASSESSED: (0, 0, 0, 0)},
         )
@@ -237,7 +188,7 @@ class ScoreMapSink(_MapSink):
     ) -> None:
         layout = _Layout(
             description=f"score of {of}",
-            overviews="AVERAGE",
+            coding=_OF_SCORES,
             tags=tags,
             scale=1 / STEPS,
         )
@@ -272,7 +223,7 @@ class ConfusionMapSink(_MapSink):
         names = {str(code): name for code, (name, _) in CONFUSION.items()}
         layout = _Layout(
             description="deforestation: " + ", ".join(f"{i} {n}" for i, n in names.items()),
-            overviews="NEAREST",
+            coding=_OF_CLASSES,
             tags={**tags, **{f"CLASS_{i}": name for i, name in names.items()}},
             colours={code: (*colour, 255) for code, (_, colour) in CONFUSION.items()}
             | {NOT_ASSESSED: (0, 0, 0, 0)},
