@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, cast, get_args
 
 from geodeforest.core.pixels import BandScale
-from geodeforest.errors import OptionError, SpecError
+from geodeforest.errors import OptionError, SpecError, brief
 
 SCHEMA = 1
 NOT_ASSESSED = 255
 """The class id and stored score of a pixel that was not observed."""
 
 _MOST_CLASSES = NOT_ASSESSED - 2  # a scan needs two ids of its own
+_LEVELS = 32  # of lists and objects in a spec; ours have six
 
 Role = Literal["forest", "deforestation", "other"]
 Block = Literal["conv", "separable"]
@@ -136,6 +138,13 @@ class Architecture:
         """Chip sides must be a multiple of this many pixels."""
         return int(self.stem * 2 ** (len(self.filters) - 1))
 
+    def least_parameters(self, bands: int) -> int:
+        """A lower bound of the parameters: one kernel of every level and of every step up."""
+        down = 9 if self.block == "conv" else 1
+        up = 1 if self.block == "separable" and self.up != "transpose" else self.up_kernel**2
+        ups = sum(fine * deep for fine, deep in pairwise(self.filters))
+        return down * (bands * self.filters[0] + ups) + up * ups
+
     @property
     def bytes_per_px(self) -> int:
         """Memory of one run per input pixel: eight maps of the first level, as measured.
@@ -196,6 +205,10 @@ class ModelFile:
 
     sha256: str
     bytes: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.bytes, int) and isinstance(self.sha256, str)):
+            raise SpecError("files", "needs a text `sha256` and a whole number of `bytes` each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +289,10 @@ class ModelSpec:
             SpecError: not JSON, another schema, or a field missing or wrong.
         """
         try:
-            facts = json.loads(text)
+            facts = _shallow(json.loads(text, object_pairs_hook=_each_once))
         except (ValueError, RecursionError) as error:
-            raise SpecError("schema", f"cannot be read, the text is not JSON ({error})") from error
+            why = f"cannot be read, the text is not JSON ({brief(error)})"
+            raise SpecError("schema", why) from error
         if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
             raise SpecError("schema", f"is not {SCHEMA}")
         return _spec_from(cast("dict[str, Any]", facts))
@@ -317,7 +331,25 @@ def _spec_from(facts: dict[str, Any]) -> ModelSpec:
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, SpecError):
             raise
-        raise SpecError(current, f"is wrong ({error})") from error
+        raise SpecError(current, f"is wrong ({brief(error)})") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of two values under one key readers take different ones.
+    facts = dict(pairs)
+    if len(facts) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return facts
+
+
+def _shallow(value: Any, levels: int = _LEVELS) -> Any:
+    """The value, unless it is nested so deeply that walking it could end the program."""
+    if not levels:
+        raise ValueError(f"it is nested deeper than {_LEVELS} levels")
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        _shallow(part, levels - 1)
+    return value
 
 
 def _architecture(facts: dict[str, Any]) -> Architecture:

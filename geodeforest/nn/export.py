@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -98,21 +97,11 @@ def load_keras(directory: str | Path) -> keras.Model:
 def _rebuilt(spec: ModelSpec, path: Path, size: int) -> keras.Model:
     """The spec's network, unless the file of weights is too small for it to be true."""
     try:
-        if 4 * _least_parameters(spec) > size:
+        if 4 * spec.architecture.least_parameters(len(spec.bands)) > size:
             raise WeightsError(path, "it is too small for the spec's network", "export it again")
         return _build(spec)
     except (ValueError, TypeError, OverflowError, MemoryError, tf.errors.OpError) as error:
         raise SpecError("architecture", f"cannot be built ({brief(error)})") from error
-
-
-def _least_parameters(spec: ModelSpec) -> int:
-    """A lower bound of the network's parameters: one kernel of every level and of every step up."""
-    shape = spec.architecture
-    down = 9 if shape.block == "conv" else 1
-    up = 1 if shape.block == "separable" and shape.up != "transpose" else shape.up_kernel**2
-    levels = shape.filters
-    ups = sum(fine * deep for fine, deep in pairwise(levels))
-    return down * (len(spec.bands) * levels[0] + ups) + up * ups
 
 
 def _build(spec: ModelSpec) -> keras.Model:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from geodeforest.errors import ModelError
+from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.onnx_file import Dims, Node, OnnxFile, Tensor, read_onnx
 from geodeforest.runtime.protobuf import Malformed
 
@@ -29,7 +29,8 @@ IR_VERSIONS = range(4, 9)
 class GraphFacts:
     """What the check found. Sizes of inputs and outputs that are free are words.
 
-    ``values_per_px`` is how many float32 numbers a run holds at once, per pixel of its chip.
+    Per pixel of its chip, a run holds ``values_per_px`` float32 numbers at once and
+    multiplies ``products_per_px`` times.
     """
 
     ir_version: int
@@ -39,6 +40,7 @@ class GraphFacts:
     outputs: Mapping[str, Dims]
     parameters: int
     values_per_px: float
+    products_per_px: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def check_graph(source: Path | bytes, name: object = "model.onnx") -> GraphFacts
             raise Malformed(f"it has more than {FILE_LIMIT_BYTES:,} bytes")
         return _facts(read_onnx(content))
     except Malformed as error:
-        why = f"the graph is refused: {error}"
+        why = f"the graph is refused: {brief(error)}"
         raise ModelError(path, why, "export the model again with geodeforest") from error
     except OSError as error:
         why = f"the file cannot be read ({error.strerror})"
@@ -98,6 +100,7 @@ def _facts(file: OnnxFile) -> GraphFacts:
     parameters = sum(math.prod(t.dims) for t in file.tensors.values() if t.is_float)
     if parameters > PARAMETERS_LIMIT:
         raise Malformed(f"it has {parameters:,} parameters, more than {PARAMETERS_LIMIT:,}")
+    sizes = _sizes(file)
     return GraphFacts(
         file.ir_version,
         file.opsets[0][1],
@@ -105,7 +108,8 @@ def _facts(file: OnnxFile) -> GraphFacts:
         file.inputs,
         file.outputs,
         parameters,
-        float(_peak(file, _sizes(file))),
+        float(_peak(file, sizes)),
+        float(sum(_products(node, sizes, file.tensors) for node in file.nodes)),
     )
 
 
@@ -145,6 +149,14 @@ def _peak(file: OnnxFile, sizes: Mapping[str, _Size]) -> Fraction:
     if peak > VALUES_PER_PX_LIMIT:
         raise Malformed(f"it holds {float(peak):g} numbers per pixel, too many")
     return peak
+
+
+def _products(node: Node, sizes: Mapping[str, _Size], tensors: Mapping[str, Tensor]) -> Fraction:
+    """Multiplications of a convolution per chip pixel: its kernel once for each smaller side."""
+    if node.operator not in ("Conv", "ConvTranspose"):
+        return Fraction(0)
+    side = min(sizes[node.inputs[0]].side, sizes[node.outputs[0]].side)
+    return math.prod(tensors[node.inputs[1]].dims) * side**2
 
 
 def _input_size(name: str, dims: Dims) -> _Size:

@@ -18,6 +18,12 @@ from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
 from geodeforest.runtime.onnx_graph import GraphFacts, check_graph
 
+SMALLEST_RUN_VALUES, SMALLEST_RUN_PRODUCTS = 2**25, 2**35
+"""What the small chip of the check may hold and multiply: 128 MB, and about two seconds.
+
+The published seed network of 124 million parameters needs a seventh of that.
+"""
+
 _FATAL = 4  # ONNX Runtime's severity; all else comes back as exceptions
 
 
@@ -93,6 +99,13 @@ def _check_fit(facts: GraphFacts, spec: ModelSpec, path: Path) -> None:
         wanted["scene_level"] = bands * len(spec.scene_inputs)
     found = {name: dims[-1] for name, dims in facts.inputs.items()}
     gives = {name: dims[-1] for name, dims in facts.outputs.items()}
+    px = (2 * spec.multiple) ** 2
+    if (
+        px * facts.values_per_px > SMALLEST_RUN_VALUES
+        or px * facts.products_per_px > SMALLEST_RUN_PRODUCTS
+    ):
+        why = f"even a chip of {2 * spec.multiple} px is too much work for this graph"
+        raise ModelError(path, why, "export a smaller network")
     if found != wanted or gives != {"scores": len(spec.classes)}:
         why = f"the graph takes {found} and gives {gives}, which is not what the spec says"
         raise ModelError(path, why, "export the model again")

@@ -14,6 +14,8 @@ from onnx import helper, numpy_helper
 
 from geodeforest.core.spec import Architecture, ClassDef
 from geodeforest.errors import GeodeforestError, ModelError, OptionError, WeightsError
+from geodeforest.runtime import onnx_predictor
+from geodeforest.runtime.model_dir import read_verified, verify_files
 from geodeforest.runtime.onnx_predictor import OnnxPredictor
 
 
@@ -171,10 +173,10 @@ def test_a_graph_that_only_runs_at_larger_multiples_is_refused(write_model, unet
 
 
 def test_the_hash_comes_before_the_graph(write_model, spec):
-    home = write_model(b"no graph at all", spec)
+    home = write_model(b"\x08no graph at all", spec)
     with pytest.raises(ModelError, match="the graph is refused"):
         OnnxPredictor(home)
-    (home / "model.onnx").write_bytes(b"something else ")
+    (home / "model.onnx").write_bytes(b"\x08another graph. ")
     with pytest.raises(WeightsError, match="sha256"):
         OnnxPredictor(home)
 
@@ -218,3 +220,46 @@ def test_a_damaged_graph_with_a_right_hash_is_refused_or_runs(
             assert np.isfinite(scores).all()
         except GeodeforestError:
             pass
+
+
+def test_a_file_that_changes_between_check_and_load_is_refused(
+    write_model, unet_bytes, spec, monkeypatch
+):
+    home = write_model(unet_bytes, spec)
+
+    def then_change(directory, spec):
+        verify_files(directory, spec)
+        (directory / "model.onnx").write_bytes(unet_bytes[:-1] + b"?")
+
+    monkeypatch.setattr(onnx_predictor, "verify_files", then_change)
+    with pytest.raises(WeightsError, match=r"model\.onnx: its sha256"):
+        OnnxPredictor(home)
+
+
+def test_what_is_run_is_what_was_hashed(write_model, unet_bytes, unet, spec, monkeypatch):
+    expected = OnnxPredictor(write_model(unet_bytes, spec)).predict(noise(1, 8, 8, 3), noise(1, 3))
+    home = write_model(unet_bytes, spec)
+
+    def then_change(directory, spec, name):
+        content = read_verified(directory, spec, name)
+        change_weights(unet, "last/b", np.array([9, -9], np.float32))
+        (directory / name).write_bytes(unet.SerializeToString())
+        return content
+
+    monkeypatch.setattr(onnx_predictor, "read_verified", then_change)
+    found = OnnxPredictor(home).predict(noise(1, 8, 8, 3), noise(1, 3))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_check_that_would_take_gigabytes_or_minutes_is_not_begun(
+    write_model, unet_bytes, spec, monkeypatch
+):
+    home = write_model(unet_bytes, spec)
+    facts = OnnxPredictor(home).facts
+    # The convolutions of 3 x 3: two at full size, one at a quarter of the pixels.
+    assert facts.products_per_px == 9 * (6 * 4 + 9 * 2 + 4 * 5 / 4)
+    for name, per_px in (("VALUES", facts.values_per_px), ("PRODUCTS", facts.products_per_px)):
+        with monkeypatch.context() as smaller:
+            smaller.setattr(onnx_predictor, f"SMALLEST_RUN_{name}", 4**2 * per_px - 1)
+            with pytest.raises(ModelError, match="even a chip of 4 px is too much work"):
+                OnnxPredictor(home)
