@@ -151,6 +151,12 @@ _AHEAD = 4
 SINK_ROWS = 1024
 """Rows that each of the two raster outputs holds until its blocks, and its overviews', are full."""
 
+WAITING_ROWS = 4
+"""Portions of rows that may wait for the outputs: as many as a chip row of a wide scene gives."""
+
+_PORTION_BYTES = 3 * 2**20
+"""Classes, scores and failures of a portion, which has about a megapixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -217,13 +223,14 @@ class ScanPlan:
         """Estimate of the peak memory of the whole process.
 
         Four strips of stored rows (two are joined while two are used), GDAL's block cache, what
-        resampling holds, the stitcher, the settled rows, the outputs' rows, a network run per
-        thread, the scores that wait, the model, and the program itself.
+        resampling holds, the stitcher, the settled rows, those that wait for the outputs or
+        in them, a network run per thread, the scores that wait, the model, and the program itself.
         """
         chip, width = self.grid.chip, self.grid.width
         stitcher = (self.planes + 1) * chip * width * 4
         settled = self.planes * chip * width * 4
-        outputs = 2 * SINK_ROWS * width
+        waiting = min(WAITING_ROWS * _PORTION_BYTES, 3 * self.grid.height * width)
+        outputs = 2 * SINK_ROWS * width + waiting
         threads = self.threads * self._thread_bytes
         read = 4 * self.strip_bytes + self.cached_bytes + self.work_bytes
         held = read + stitcher + settled + outputs

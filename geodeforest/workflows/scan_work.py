@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.core.beside import Beside
 from geodeforest.core.decide import other_class, outside_id
-from geodeforest.core.options import ScanOptions
+from geodeforest.core.options import WAITING_ROWS, ScanOptions
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, ModelSpec
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.class_map import map_tags
@@ -54,19 +55,29 @@ class ScanWork:
         self.tally = Tally()
 
     def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
-        """Drive all rows through the sinks; returns the polygons' frame if it was kept."""
+        """Drive all rows through the sinks; returns the polygons' frame if it was kept.
+
+        Sinks work in a thread of their own, so that the next rows come meanwhile.
+        """
         with ExitStack() as stack:
             rasters = [
                 (stack.enter_context(sink), rows_of)
                 for sink, rows_of in self._rasters(targets, outputs)
             ]
             vectors = stack.enter_context(self._vectors(targets, outputs))
-            for settled in rows:
+
+            def take(settled: SettledRows) -> None:
                 self._count(settled)
                 for sink, rows_of in rasters:
                     sink.write(rows_of(settled))
                 vectors.feed(settled.classes, settled.scores)
-            vectors.finish()
+
+            # Left before the sinks are: none is closed while it is at work.
+            with Beside(WAITING_ROWS) as beside:
+                for settled in rows:
+                    beside.do(take, settled)
+                beside.do(vectors.finish)
+                beside.wait()
             self.tally = vectors.tally
         return vectors.frame()
 

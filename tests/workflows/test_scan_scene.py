@@ -553,3 +553,55 @@ def test_scale_tags_are_applied_once(gain):
     assert agree > 0.999  # half a unit of rounding in green
     assert report.to_dict()["options"]["scale_from"] == "the scale and offset tags"
     assert report.to_dict()["warnings"] == []
+
+
+def in_two(monkeypatch, between):
+    """Have settled rows come in two portions, and ``between`` called before the second."""
+    real = scan_scene.scan_rows
+
+    def portions(*args, **options):
+        for settled in real(*args, **options):
+            half = len(settled.classes) // 2
+            parts = slice(None, half), slice(half, None)
+            for part in parts:
+                yield replace(
+                    settled,
+                    first=settled.first + (part.start or 0),
+                    classes=settled.classes[part],
+                    scores=settled.scores[part],
+                )
+                between()
+
+    monkeypatch.setattr(scan_scene, "scan_rows", portions)
+
+
+def test_outputs_are_made_while_the_next_rows_come(tmp_path, monkeypatch):
+    came, real = threading.Event(), scan_work.ScoreMapSink.write
+
+    def waiting(sink, rows):
+        assert came.wait(20), "the next rows came only after these were written"
+        real(sink, rows)
+
+    in_two(monkeypatch, came.set)
+    monkeypatch.setattr(scan_work.ScoreMapSink, "write", waiting)
+    scene = scene_with_square(tmp_path / "s.tif")
+    gd.scan(scene, model=ThresholdPredictor(), scores=tmp_path / "x.tif")
+    assert (tmp_path / "x.tif").exists()
+
+
+def test_an_interrupt_ends_the_outputs_thread_and_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    in_two(monkeypatch, interrupt)
+    scene, before = scene_with_square(tmp_path / "s.tif"), threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        gd.scan(
+            scene,
+            model=ThresholdPredictor(),
+            classes=tmp_path / "c.tif",
+            scores=tmp_path / "x.tif",
+            output=tmp_path / "p.geojson",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]
+    assert threading.active_count() <= before
