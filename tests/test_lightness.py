@@ -43,6 +43,20 @@ for module in pkgutil.iter_modules(geodeforest.workflows.__path__):
 {LOADED}
 """
 
+GEOJSON_SCAN = f"""
+import sys
+import numpy as np
+from geodeforest.cli import main
+from geodeforest.testing import make_scene
+make_scene(sys.argv[1] + "/scene.tif", np.full((3, 64, 64), 90, np.uint8))
+outputs = ["-o", sys.argv[1] + "/p.geojson", "--classes", sys.argv[1] + "/c.tif"]
+main.main(["scan", sys.argv[1] + "/scene.tif", *outputs, "-q"], standalone_mode=False)
+{LOADED}
+"""
+
+SLOW = {"geopandas", "pandas", "pyarrow", "pyogrio"}
+"""Tables and OGR: pyogrio loads the rest, in more time than a small scan takes."""
+
 CLOCK = """
 import time
 begin = time.process_time()  # other programs may keep this one waiting
@@ -51,8 +65,9 @@ print(time.process_time() - begin)
 """
 
 
-def run(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+def run(program: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -69,6 +84,12 @@ def test_help_of_every_command_loads_nothing_heavy():
 
 def test_workflows_load_the_training_stack_only_when_they_need_it():
     assert not {"keras", "onnx", "tensorflow"} & set(json.loads(run(EVERY_WORKFLOW)))
+
+
+def test_a_scan_to_geojson_loads_neither_tables_nor_ogr(tmp_path):
+    loaded = set(json.loads(run(GEOJSON_SCAN, str(tmp_path))))
+    assert {"numpy", "rasterio", "onnxruntime"} <= loaded
+    assert not SLOW & loaded
 
 
 def test_importing_geodeforest_takes_less_than_a_tenth_of_a_second():

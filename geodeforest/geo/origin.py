@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
-
 from geodeforest.errors import GeodeforestError
 from geodeforest.geo.opening import open_raster
 
@@ -30,7 +27,6 @@ WORDS = ("version", "run", "scene", "model", "model_sha256")
 
 _TAG = "GEODEFOREST_"
 _HEAD_BYTES = 2**16
-_OGR_ERRORS = (DataLayerError, DataSourceError)
 
 
 def as_tags(origin: Origin) -> dict[str, str]:
@@ -45,7 +41,7 @@ def read_origin(path: Path) -> dict[str, str]:
             head = file.read(_HEAD_BYTES)
         reader = next((read for magic, read in _READERS if head.startswith(magic)), None)
         found = {} if reader is None else dict(_words(reader(path, head)))
-    except (OSError, ValueError, RecursionError, GeodeforestError, *_OGR_ERRORS):
+    except (OSError, ValueError, RecursionError, GeodeforestError):
         return {}
     return {name: found[name] for name in WORDS if name in found}
 
@@ -76,12 +72,23 @@ def _of_json(_: Path, head: bytes) -> object:
 
 
 def _of_geopackage(path: Path, _: bytes) -> object:
-    return _of_tags(pyogrio.read_info(path, layer=0)["dataset_metadata"])
+    return _of_tags(_info(path)["dataset_metadata"])
 
 
 def _of_flatgeobuf(path: Path, _: bytes) -> object:
-    told = pyogrio.read_info(path, layer=0)["layer_metadata"] or {}
+    told = _info(path)["layer_metadata"] or {}
     return json.loads(told.get("DESCRIPTION", "{}"))
+
+
+def _info(path: Path) -> dict[str, Any]:
+    import pyogrio  # takes half a second to load
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        found: dict[str, Any] = pyogrio.read_info(path, layer=0)
+    except (DataLayerError, DataSourceError) as error:
+        raise ValueError(path) from error
+    return found
 
 
 def _of_parquet(path: Path, _: bytes) -> object:

@@ -23,7 +23,6 @@ from geodeforest.core.pixels import UNKNOWN
 from geodeforest.errors import LimitUnusable, SceneNotFound, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
-from geodeforest.geo.overlay_polygons import PolygonOverlay
 from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.places import Places, bounds, search_box, turned
 from geodeforest.geo.profile import Grid, image_date
@@ -101,6 +100,8 @@ def open_overlay(
         LimitUnusable: no CRS, no overlap with the scene, or geometries that are not valid.
     """
     if not is_raster(Path(path)):
+        from geodeforest.geo.overlay_polygons import PolygonOverlay  # slow to load
+
         yield PolygonOverlay(path, grid, what)
         return
     with open_raster(path, LABEL_DRIVERS) as dataset:

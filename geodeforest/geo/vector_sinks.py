@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-import geopandas
 from rasterio.crs import CRS
 
 from geodeforest.errors import MissingExtra, OptionError
 from geodeforest.geo.files import naming_faults
-from geodeforest.geo.flatgeobuf import FlatGeobufSink
 from geodeforest.geo.geojson import GeoJSONSink
-from geodeforest.geo.geoparquet import GeoParquetSink
-from geodeforest.geo.gpkg import GeoPackageSink
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import QML_START, Legend
 from geodeforest.geo.origin import Origin
 from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
+
+if TYPE_CHECKING:
+    import geopandas
 
 
 class VectorSink(Protocol):
@@ -63,11 +62,33 @@ class VectorFormat:
     needs: tuple[str, str] | None = None
 
 
+# Modules of their own, loaded when they are used: pyogrio loads pandas and pyarrow, which
+# takes longer than all else that a small scene does.
+
+
+def _geopackage(path: Path, crs: CRS, legend: Legend, origin: Origin | None) -> VectorSink:
+    from geodeforest.geo.gpkg import GeoPackageSink
+
+    return GeoPackageSink(path, crs, legend, origin)
+
+
+def _flatgeobuf(path: Path, crs: CRS, legend: Legend, origin: Origin | None) -> VectorSink:
+    from geodeforest.geo.flatgeobuf import FlatGeobufSink
+
+    return FlatGeobufSink(path, crs, legend, origin)
+
+
+def _geoparquet(path: Path, crs: CRS, legend: Legend, origin: Origin | None) -> VectorSink:
+    from geodeforest.geo.geoparquet import GeoParquetSink
+
+    return GeoParquetSink(path, crs, legend, origin)
+
+
 _FORMATS = {
     ".geojson": VectorFormat(GeoJSONSink, on_earth=True),
-    ".gpkg": VectorFormat(GeoPackageSink, holds_not_assessed=True),
-    ".fgb": VectorFormat(FlatGeobufSink, style_beside=True),
-    ".parquet": VectorFormat(GeoParquetSink, needs=("pyarrow", "parquet")),
+    ".gpkg": VectorFormat(_geopackage, holds_not_assessed=True),
+    ".fgb": VectorFormat(_flatgeobuf, style_beside=True),
+    ".parquet": VectorFormat(_geoparquet, needs=("pyarrow", "parquet")),
 }
 
 
@@ -163,6 +184,8 @@ class MemorySink:
 
         What is unknown is None in columns of text and NaN in columns of numbers.
         """
+        import geopandas
+
         table = {name: values.astype(object) for name, values in columns(self._features).items()}
         # Through objects, since pandas would turn text, and its None, into a type of its own.
         return (
