@@ -162,7 +162,7 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error raised on purpose becomes one line and its exit code."""
-        with _warnings_as_lines(), _signals_unwind() as came:
+        with _warnings_as_lines(ctx), _signals_unwind() as came:
             try:
                 return super().invoke(ctx)
             except click.exceptions.Exit:
@@ -286,7 +286,8 @@ def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str,
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
+def _warnings_as_lines(ctx: click.Context) -> Iterator[None]:
+    """Say our own warnings in a line each; those of libraries only with ``--debug``."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", GeodeforestWarning)
         others = warnings.showwarning
@@ -301,7 +302,7 @@ def _warnings_as_lines() -> Iterator[None]:
         ) -> None:
             if issubclass(category, GeodeforestWarning):
                 say(f"warning: {message}")
-            else:
+            elif options.debugging(ctx):
                 others(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show

@@ -38,6 +38,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _BLOCK_BYTES = 2**20
 
 _SCRATCH = re.compile(r"\..+\.gdf-[^.]+")
+_IN_SCRATCH = re.compile(r"\.[^/\\]+\.gdf-[^./\\]+[/\\]")
 
 
 def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwritable:
@@ -57,7 +58,7 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, SystemError):  # rasterio's "Unknown GDAL Error"
         words = "for an unknown reason"
-    line = words.splitlines()[0].rstrip(". ")
+    line = _IN_SCRATCH.sub("", words.splitlines()[0]).rstrip(". ")
     remedy = "check that the disk is not full and write again"
     return OutputUnwritable(final, f"cannot be written ({line})", remedy)
 

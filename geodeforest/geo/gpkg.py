@@ -21,6 +21,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from geodeforest.geo.files import naming_faults
+from geodeforest.geo.gpkg_check import check_geopackage
 from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, Legend
 from geodeforest.geo.origin import Origin, as_tags
 from geodeforest.geo.polygons import Feature, columns, geometries
@@ -86,8 +87,10 @@ class GeoPackageSink:
         for layer in (self._polygons, self._unseen):
             layer.finish()
         legends = {LAYER: self._legend, NOT_ASSESSED_LAYER: NOT_ASSESSED_LEGEND}
+        rows = {LAYER: self._polygons.written, NOT_ASSESSED_LAYER: self._unseen.written}
         with naming_faults(self._file.named, sqlite3.Error):
             _add_styles(self._file.path, legends)
+            check_geopackage(self._file.path, self._file.named, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class _Layer:
     def __init__(self, file: _File, name: str, *, is_first: bool) -> None:
         self._file, self._name, self._is_first = file, name, is_first
         self._exists = False
+        self.written = 0
         self.waiting: list[Feature] = []
 
     def add(self, features: Sequence[Feature]) -> None:
@@ -140,6 +144,7 @@ class _Layer:
                 layer_options=None if self._exists else {"SPATIAL_INDEX": "YES"},
             )
         self._exists = True
+        self.written += len(batch)
 
     @property
     def _is_new_file(self) -> bool:

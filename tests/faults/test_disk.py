@@ -1,0 +1,106 @@
+"""Disks that are full, too small, or forget what they took: all outputs appear whole, or none.
+
+Each fault strikes a scan that writes every format at once. The long form strikes at every
+single write: ``python tests/long_form/disk_full.py``.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from faults.running import WRITES, faulty_file
+
+POINTS = 24
+
+
+@pytest.fixture(scope="module")
+def writes(worlds, strace):
+    """All writes that the scan makes: the system call, and how many of its kind came before."""
+    made = worlds("everything").injected(WRITES, "").calls
+    assert sum(made.values()) > 100, "strace sees the writes"
+    return [(call, number) for call, count in made.items() for number in range(1, count + 1)]
+
+
+def strike(world, fault, call, when, codes=(5,)):
+    """One fault at one call; checks what must hold then, and that the file at fault is named."""
+    old = bool(when % 2)
+    world.clear(old)
+    ended = world.injected(call, f"{fault}:when={when}", *(["--overwrite"] if old else []))
+    assert ended.injected == 1, "the fault came"
+    outcome = world.check(ended, codes)
+    struck = faulty_file(ended, world.truth)
+    if outcome == "refused" and struck is not None:
+        assert ended.err.startswith(f"geodeforest: error: {struck}: "), (struck, ended.err)
+    return ended
+
+
+def test_a_full_disk_at_any_write(worlds, writes, tell_counts):
+    """One write fails and all later ones succeed: whoever ignores one is found out."""
+    world, spread = worlds("everything"), random.Random(len(writes))
+    edges = [len(writes) * i // POINTS for i in range(POINTS + 1)]
+    points = [writes[spread.randrange(a, b)] for a, b in zip(edges, edges[1:], strict=False)]
+    codes = [strike(world, "error=ENOSPC", *point).code for point in points]
+    tell_counts("scans on a full disk", {"refused": codes.count(5), "whole": codes.count(0)})
+    assert codes.count(5) >= POINTS * 2 // 3
+
+
+@pytest.mark.parametrize("error", ["EIO", "EDQUOT", "EFBIG"])
+def test_other_reasons_not_to_write_are_told(worlds, writes, error):
+    # SQLite keeps the reason to itself, so a file that is written in Python is struck.
+    ended = strike(worlds("p.geojson"), f"error={error}", "write", 2)
+    words = {
+        "EIO": "Input/output error",
+        "EDQUOT": "the disk quota is used up",
+        "EFBIG": "files may not grow so large here",
+    }
+    assert words[error] in ended.err
+
+
+@pytest.mark.parametrize(
+    ("calls", "fault", "codes"),
+    [
+        ("fsync,fdatasync", "error=EIO", (5,)),
+        ("rename,renameat,renameat2", "error=EIO", (5,)),
+        ("link,linkat", "error=EPERM", ()),  # a disk without hard links takes another way
+        ("mkdir,mkdirat", "error=ENOSPC", (5,)),
+    ],
+)
+def test_a_commit_that_fails_in_the_middle(worlds, strace, calls, fault, codes):
+    world = worlds("everything", old=True)
+    made = world.injected(calls, "", "--overwrite").calls
+    for call, count in made.items():
+        for when in sorted({1, count // 2, count - 1} - {0}):
+            world.clear(old=True)
+            ended = world.injected(call, f"{fault}:when={when}", "--overwrite")
+            assert ended.injected
+            world.check(ended, codes)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
+def test_a_disk_that_is_too_small(worlds, disk, share):
+    """A real disk: it takes what it can of a write, and all later ones fail too."""
+    world = worlds("everything")
+    needed = 2 * sum(map(len, world.truth.values()))
+    try:
+        disk(world.out, int(needed * share) // 4096 * 4096 + 4096)
+        ended = world.run()
+        disk(world.out, 100 * 2**20)
+        world.check(ended, (5,))
+        if ended.code:
+            assert "full" in ended.err
+    finally:
+        world.clear()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("name", ["p.geojson", "p.gpkg", "p.fgb", "p.parquet", "c.tif", "x.tif"])
+def test_a_file_that_may_not_grow_takes_a_part_of_its_last_write(worlds, name, share):
+    world = worlds(name)
+    limit = int(len(world.truth[name]) * share)
+    ended = world.run(limits={"RLIMIT_FSIZE": limit})
+    assert ended.code == 5
+    world.check(ended, (5,))
+
+
