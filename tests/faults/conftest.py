@@ -7,7 +7,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from faults.running import Server
 from faults.worlds import EVERYTHING, OUTPUTS, World
 

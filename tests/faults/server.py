@@ -15,17 +15,16 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 
 import numpy as np
 import pyproj
 
-import geodeforest.geo.gpkg
-import geodeforest.workflows.cut_chips
 import geodeforest.workflows.load_model as loading
-import geodeforest.workflows.polygonize_map
-import geodeforest.workflows.scan_scene
 from geodeforest.cli import main
 from geodeforest.testing import ThresholdPredictor
+
+LOADED = ("workflows.scan_scene", "workflows.polygonize_map", "workflows.cut_chips", "geo.labels")
 
 INFERRED = 99
 """The exit code of a child whose model was called though it was told ``never``."""
@@ -58,7 +57,9 @@ def child(job, gate):
     os.setsid()
     os.chdir(job["cwd"])
     streams = [os.open(os.devnull, os.O_RDONLY)]
-    streams += [os.open(job[each], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for each in ("out", "err")]
+    streams += [
+        os.open(job[each], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for each in ("out", "err")
+    ]
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.read(gate, 1)
@@ -127,7 +128,9 @@ class Jobs:
 
 
 def warm():
-    """What a forked child could not begin."""
+    """Import what commands would, and begin what a forked child could not."""
+    for name in ("cli.scan", "cli.polygonize", "cli.chip", *LOADED):
+        import_module(f"geodeforest.{name}")
     pyproj.CRS(32721).to_json_dict()
 
 

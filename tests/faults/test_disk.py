@@ -7,9 +7,9 @@ single write: ``python tests/long_form/disk_full.py``.
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
-
 from faults.running import WRITES, faulty_file
 
 POINTS = 24
@@ -40,7 +40,7 @@ def test_a_full_disk_at_any_write(worlds, writes, tell_counts):
     """One write fails and all later ones succeed: whoever ignores one is found out."""
     world, spread = worlds("everything"), random.Random(len(writes))
     edges = [len(writes) * i // POINTS for i in range(POINTS + 1)]
-    points = [writes[spread.randrange(a, b)] for a, b in zip(edges, edges[1:], strict=False)]
+    points = [writes[spread.randrange(a, b)] for a, b in pairwise(edges)]
     codes = [strike(world, "error=ENOSPC", *point).code for point in points]
     tell_counts("scans on a full disk", {"refused": codes.count(5), "whole": codes.count(0)})
     assert codes.count(5) >= POINTS * 2 // 3
@@ -102,5 +102,3 @@ def test_a_file_that_may_not_grow_takes_a_part_of_its_last_write(worlds, name, s
     ended = world.run(limits={"RLIMIT_FSIZE": limit})
     assert ended.code == 5
     world.check(ended, (5,))
-
-

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
 from faults.running import Ended, Server
+
 from geodeforest.geo.legend import QML_START
 from geodeforest.testing import make_scene
 
@@ -74,7 +74,7 @@ class World:
         for path in self.out.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         # A style that does not begin like ours would be the user's own, and stay.
-        self.before = {name: QML_START + b"old" for name in self.truth} if old else {}
+        self.before = dict.fromkeys(self.truth, QML_START + b"old") if old else {}
         for name, content in self.before.items():
             (self.out / name).write_bytes(content)
 
