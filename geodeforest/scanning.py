@@ -14,16 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.decide import decide, restrict, stitched_planes
-from geodeforest.core.grid import ChipRow, Window
+from geodeforest.core.chip_groups import ChipGroup, read_groups
+from geodeforest.core.decide import decide, outside_id, restrict, stitched_planes
+from geodeforest.core.grid import ChipRow
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
-from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input
+from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
 from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Predictor, Progress, SceneSource
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
-from geodeforest.core.spec import ModelSpec, SceneInput
+from geodeforest.core.spec import NOT_ASSESSED, ModelSpec, SceneInput
 from geodeforest.core.spread import spread
 from geodeforest.core.stitch import Held, RowStitcher
 
@@ -88,21 +89,6 @@ class SettledRows:
     carried: Carried | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """A chip row with its stored rows.
-
-    They begin at its top and may go on below its chips. ``unread`` tells which of the settled
-    rows' pixels lie too near to what cannot be read; None is none. ``failed`` is what could not be
-    read in the last of them.
-    """
-
-    row: ChipRow
-    pixels: Pixels
-    unread: NDArray[np.bool_] | None
-    failed: NDArray[np.bool_]
-
-
 WHOLE = Stretch()
 """A scan from the first chip row to the last."""
 
@@ -110,8 +96,8 @@ WHOLE = Stretch()
 MEDIAN = SceneInput("median", 50)
 """The sample whose median stands in for what was not observed."""
 
-# Pixels decided at a time: enough to hide numpy's overhead.
-_DECIDED_PX = 2**20
+# Pixels handed on at a time: enough to hide numpy's overhead.
+_HANDED_PX = 2**20
 
 
 def radiometry(scene: SceneSource, spec: ModelSpec, reading: Reading) -> Radiometry | None:
@@ -145,128 +131,130 @@ def scan_rows(
     blended in the order of the grid, so they do not depend on the number of threads.
     Without ``how`` nothing is predicted: no pixel is valid.
     """
-    spec, grid = predictor.spec, plan.grid
-    stitcher = RowStitcher(plan.planes, grid.chip, grid.width, grid.overlap)
+    grid = plan.grid
+    stitcher, above = RowStitcher(grid, plan.planes), np.zeros((0, grid.width), bool)
     if stretch.after is not None:
-        stitcher.go_on(stretch.after.held)
+        stitcher.go_on(grid.row(stretch.first - 1), stretch.after.held)
+        above = stretch.after.failed
     done = stretch.first * grid.chips_per_row
     with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
         try:
-            strips = _strips(scene, plan, reader, stretch)
-            for strip, window, scores in _predicted(strips, predictor, how, workers, plan):
-                if scores is not None:
-                    stitcher.add(window, scores)
+            groups = _ahead(read_groups(scene, plan, stretch.first, stretch.stop), reader)
+            for chip, scores in _predicted(groups, predictor, how, workers, plan):
+                rows = chip.rows
+                rows.put(chip, stitcher.add(rows.row, chip.number, scores))
                 done += 1
                 if progress is not None:
                     progress(done, len(grid))
-                if window == strip.row.chips[-1]:
-                    planes = stitcher.settle(strip.row)
-                    carried = Carried(stitcher.held(strip.row), strip.failed)
-                    yield from _decided(planes, strip, spec, plan.step, carried)
+                if chip.number + 1 == grid.chips_per_row:
+                    unread, above = _near_unread(above, rows.failed, rows.row, plan.reach)
+                    yield from rows.settled(unread, Carried(stitcher.held(rows.row), above))
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
 
 
-def _decided(
-    planes: NDArray[np.float32], strip: _Strip, spec: ModelSpec, step: int, carried: Carried
-) -> Iterator[SettledRows]:
-    """The settled rows, a few at a time, since deciding needs several times their memory."""
-    _, height, width = planes.shape
-    some = max(1, _DECIDED_PX // width)
-    for first in range(0, height, some):
-        rows = slice(first, min(first + some, height))
-        pixels = strip.pixels.crop(rows, slice(None))
-        assessed, failed = pixels.assessed, None
-        if strip.unread is not None:
-            failed = strip.unread[rows]
-            assessed = assessed & ~failed
-            if pixels.outside is not None:
-                failed = failed & ~pixels.outside
-        classes, stored = decide(planes[:, rows], assessed, spec, step)
-        restrict(classes, stored, pixels, spec)
-        left = carried if rows.stop == height else None
-        yield SettledRows(strip.row.settled.start + first, classes, stored, failed, left)
+class _RowMaps:
+    """Classes and stored scores of a chip row's settled rows, filled chip by chip.
 
-
-def _strips(
-    scene: SceneSource, plan: ScanPlan, reader: ThreadPoolExecutor, stretch: Stretch
-) -> Iterator[_Strip]:
-    """Each chip row with its stored rows; the next one is read while this one is used.
-
-    Every row of the scene is read once: what two chip rows share is kept.
+    Where nothing is assessed there is nothing to fill; ``failed`` is what cannot be read, of
+    all the rows that were read; None is nothing.
     """
-    rows = list(plan.grid.rows())[stretch.first : stretch.stop]
-    above = np.zeros((0, plan.grid.width), bool) if stretch.after is None else stretch.after.failed
-    following: Future[Pixels] = reader.submit(_advance, scene, plan, rows[0], None)
-    for row, upcoming in zip(rows, [*rows[1:], None], strict=True):
-        pixels = following.result()
-        if upcoming is not None:
-            kept = pixels.crop(slice(upcoming.top - row.top, None), slice(None))
-            following = reader.submit(_advance, scene, plan, upcoming, kept)
-        settled = row.settled.stop - row.settled.start
-        unread = _unread(above, pixels.failed, settled, plan.reach)
-        above = _last_rows(above, pixels.failed, settled, plan.reach)
-        yield _Strip(row, pixels, unread, above)
+
+    def __init__(self, row: ChipRow, width: int, spec: ModelSpec, step: int) -> None:
+        self.row = row
+        self.failed: NDArray[np.bool_] | None = None
+        self._shape = row.settled.stop - row.settled.start, width
+        self._spec, self._step = spec, step
+        self._maps: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+
+    def note_failed(self, group: ChipGroup) -> None:
+        """Remember what cannot be read of a group of the row's chips."""
+        failed = group.pixels.failed
+        if failed is not None:
+            if self.failed is None:
+                self.failed = np.zeros((len(failed), self._shape[1]), bool)
+            first = group.chips[0].col
+            self.failed[:, first : first + failed.shape[1]] |= failed
+
+    def put(self, chip: _Chip, planes: NDArray[np.float32] | None) -> None:
+        """Decide the pixels from a chip's left side to where the next one begins."""
+        first, end = chip.cols
+        pixels = chip.pixels.crop(slice(self._shape[0]), slice(end - first))
+        if planes is None and pixels.outside is None:
+            return
+        classes, scores = (whole[:, first:end] for whole in self._writable())
+        if planes is not None:
+            decided = decide(planes, pixels.assessed, self._spec, self._step)
+            classes[...], scores[...] = decided
+        restrict(classes, scores, pixels, self._spec)
+
+    def settled(self, unread: NDArray[np.bool_] | None, carried: Carried) -> Iterator[SettledRows]:
+        """The rows, some at a time; ``unread`` is too near to what cannot be read."""
+        if unread is not None:
+            classes, scores = self._writable()
+            unread = unread & (classes != outside_id(self._spec))
+            classes[unread] = scores[unread] = NOT_ASSESSED
+        nothing = uniform(np.uint8(NOT_ASSESSED), self._shape)
+        classes, scores = self._maps or (nothing, nothing)
+        height, width = self._shape
+        some = max(1, _HANDED_PX // width)
+        for first in range(0, height, some):
+            rows = slice(first, min(first + some, height))
+            failed = None if unread is None else unread[rows]
+            left = carried if rows.stop == height else None
+            at = self.row.settled.start + first
+            yield SettledRows(at, classes[rows], scores[rows], failed, left)
+
+    def _writable(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if self._maps is None:
+            both = np.full((2, *self._shape), NOT_ASSESSED, np.uint8)
+            self._maps = both[0], both[1]
+        return self._maps
 
 
-def _advance(scene: SceneSource, plan: ScanPlan, row: ChipRow, kept: Pixels | None) -> Pixels:
-    grid = plan.grid
-    have = 0 if kept is None else kept.valid.shape[0]
-    wanted = Window(row.top, 0, grid.chip + plan.rows_below, grid.width)
-    wanted = wanted.within(grid.height, grid.width)
-    if kept is not None and have == wanted.height:
-        return kept
-    fresh = scene.read(Window(row.top + have, 0, wanted.height - have, grid.width))
-    return fresh if kept is None else kept.over(fresh)
+@dataclass(frozen=True, slots=True)
+class _Chip:
+    """A chip of a row by its number, its pixels, and its columns up to where the next begins."""
+
+    rows: _RowMaps
+    number: int
+    pixels: Pixels
+    cols: tuple[int, int]
 
 
-def _unread(
-    above: NDArray[np.bool_], failed: NDArray[np.bool_] | None, settled: int, reach: int
-) -> NDArray[np.bool_] | None:
-    """Which of the settled rows' pixels are within ``reach`` of one that failed.
-
-    ``above`` is what failed in the rows before, as far as it reaches.
-    """
-    if failed is None:
-        if not above.any():
-            return None
-        failed = np.zeros((settled, above.shape[1]), bool)
-    around = np.concatenate([above, failed[: settled + reach]])
-    return spread(around, reach)[len(above) : len(above) + settled]
-
-
-def _last_rows(
-    above: NDArray[np.bool_], failed: NDArray[np.bool_] | None, settled: int, reach: int
-) -> NDArray[np.bool_]:
-    """What failed in the last ``reach`` rows up to the settled ones."""
-    if reach == 0:
-        return above
-    if failed is None:
-        failed = np.zeros((settled, above.shape[1]), bool)
-    return np.concatenate([above, failed[:settled]])[-reach:]
+def _ahead(groups: Iterator[ChipGroup], reader: ThreadPoolExecutor) -> Iterator[ChipGroup]:
+    """The same; the next group is read while one is used."""
+    following: Future[ChipGroup | None] = reader.submit(next, groups, None)
+    while (group := following.result()) is not None:
+        following = reader.submit(next, groups, None)
+        yield group
 
 
 def _predicted(
-    strips: Iterable[_Strip],
+    groups: Iterable[ChipGroup],
     predictor: Predictor,
     how: Radiometry | None,
     workers: ThreadPoolExecutor,
     plan: ScanPlan,
-) -> Iterator[tuple[_Strip, Window, NDArray[np.float32] | None]]:
-    """All chips in order with their scores (planes, chip, chip), each with its row's pixels.
+) -> Iterator[tuple[_Chip, NDArray[np.float32] | None]]:
+    """All chips in order with their scores (planes, chip, chip).
 
     None for a chip in which nothing will be assessed: nothing is computed. Workers are
     some chips ahead, into the next row too, so that they go on while a row is written.
     """
-    waiting: deque[tuple[_Strip, Window, Future[NDArray[np.float32]] | None]] = deque()
-    for strip in strips:
-        for window in strip.row.chips:
-            pixels = strip.pixels.crop(slice(plan.grid.chip), window.cols)
+    waiting: deque[tuple[_Chip, Future[NDArray[np.float32]] | None]] = deque()
+    for group in groups:
+        if group.first == 0:
+            rows = _RowMaps(group.row, plan.grid.width, predictor.spec, plan.step)
+        rows.note_failed(group)
+        ends = [*(window.col for window in group.row.chips[1:]), plan.grid.width]
+        for number, window in enumerate(group.chips, group.first):
+            pixels = group.under(window)
             future = None
-            if how is not None and pixels.assessed.any():
+            if how is not None and not pixels.is_idle:
                 future = workers.submit(_scores, pixels, predictor, how, plan)
-            waiting.append((strip, window, future))
+            waiting.append((_Chip(rows, number, pixels, (window.col, ends[number])), future))
             if len(waiting) > plan.chips_ahead:
                 yield _taken(*waiting.popleft())
     while waiting:
@@ -274,17 +262,34 @@ def _predicted(
 
 
 def _taken(
-    strip: _Strip, window: Window, future: Future[NDArray[np.float32]] | None
-) -> tuple[_Strip, Window, NDArray[np.float32] | None]:
-    return strip, window, None if future is None else future.result()
+    chip: _Chip, future: Future[NDArray[np.float32]] | None
+) -> tuple[_Chip, NDArray[np.float32] | None]:
+    return chip, None if future is None else future.result()
 
 
 def _scores(
     pixels: Pixels, predictor: Predictor, how: Radiometry, plan: ScanPlan
 ) -> NDArray[np.float32]:
-    chip = plan.grid.chip
-    image = pad_reflect(to_input(pixels, how.scale, how.fill), chip, chip)
+    side = plan.grid.chip
+    image = pad_reflect(to_input(pixels, how.scale, how.fill), side, side)
     level = None if how.level is None else how.level.reshape(1, -1)
     scores = predictor.predict(image[np.newaxis], level)[0]
-    planes: NDArray[np.float32] = scores[..., list(stitched_planes(predictor.spec))]
-    return planes.transpose(2, 0, 1)
+    return np.stack([scores[..., plane] for plane in stitched_planes(predictor.spec)])
+
+
+def _near_unread(
+    above: NDArray[np.bool_], failed: NDArray[np.bool_] | None, row: ChipRow, reach: int
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_]]:
+    """Which of a row's settled pixels are within ``reach`` of one that failed; None is none.
+
+    ``above`` is what failed in the rows before, as far as it reaches; the same for the rows
+    after is returned, too.
+    """
+    settled = row.settled.stop - row.settled.start
+    if failed is None and not above.any():
+        return None, np.zeros((reach, above.shape[1]), bool)
+    if failed is None:
+        failed = np.zeros((settled, above.shape[1]), bool)
+    around = np.concatenate([above, failed[: settled + reach]])
+    end = len(above) + settled
+    return spread(around, reach)[len(above) : end], around[max(0, end - reach) : end]

@@ -33,11 +33,12 @@ class Contextual(ThresholdPredictor):
         return np.stack([1 - score, score], axis=-1).astype(np.float32)
 
 
-def run(source, predictor=None, threads=2, on_error="fail", **chosen):
+def run(source, predictor=None, threads=2, on_error="fail", read=(99, 1), **chosen):
     predictor = predictor or Contextual()
     options = ScanOptions(on_error=on_error, **chosen)
     stored = Stored(source.height, source.width, 3, 1)
     plan = plan_scan(predictor.spec, options, stored, threads)
+    plan = replace(plan, together=read[0], tile_rows=read[1])
     rows = list(scan_rows(source, predictor, plan, radiometry(source, predictor.spec, READING)))
     failed = [np.zeros(r.classes.shape, bool) if r.failed is None else r.failed for r in rows]
     parts = [r.classes for r in rows], [r.scores for r in rows], failed
@@ -59,7 +60,8 @@ def test_an_area_of_interest_cuts_the_result_and_changes_nothing_in_it(
     outside = np.ones((height, width), bool)
     outside[rng.integers(0, height) :, rng.integers(0, width) :] = False
     classes, scores, _ = run(ArraySource(values, valid), overlap=overlap)
-    cut, cut_scores, _ = run(ArraySource(values, valid, outside=outside), overlap=overlap)
+    limited = ArraySource(values, valid, outside=outside)
+    cut, cut_scores, _ = run(limited, overlap=overlap, read=(2, 30))
     assert np.array_equal(cut, np.where(outside, OUTSIDE, classes))
     assert np.array_equal(cut_scores, np.where(outside, 255, scores))
 
@@ -113,11 +115,14 @@ class Broken(ArraySource):
         return pixels if pixels.failed.any() else replace(pixels, failed=None)
 
 
-@given(SIZES, SIZES, st.sampled_from([0, 3, 8, 16, 40]), st.integers(0, 2**32 - 1))
-def test_nothing_within_the_halo_of_what_failed_is_assessed(height, width, overlap, seed):
+READS = st.sampled_from([(99, 1), (1, 1), (2, 30)])
+
+
+@given(SIZES, SIZES, st.sampled_from([0, 3, 8, 16, 40]), READS, st.integers(0, 2**32 - 1))
+def test_nothing_within_the_halo_of_what_failed_is_assessed(height, width, overlap, read, seed):
     rng, values, _ = world(height, width, seed)
     source = Broken(values, rng.random((-(-height // 16), -(-width // 16))) < 0.08)
-    classes, scores, failed = run(source, overlap=overlap, on_error="skip")
+    classes, scores, failed = run(source, overlap=overlap, on_error="skip", read=read)
     assert np.array_equal(failed, dilated(source.failed, small_spec().halo))
     assert np.array_equal(classes == 255, failed)
     assert np.array_equal(scores == 255, failed)
@@ -204,7 +209,8 @@ def test_a_model_with_nearly_all_ids_is_refused():
 def test_rows_of_pixels_keep_what_limits_them():
     values, valid = np.zeros((1, 2, 3)), np.ones((2, 3), bool)
     outside = np.array([[True, False, True]] * 2)
-    whole = Pixels(values, valid, outside=outside).over(Pixels(values, valid, failed=~outside))
+    parts = Pixels(values, valid, outside=outside), Pixels(values, valid, failed=~outside)
+    whole = Pixels.joined(parts, axis=0)
     assert whole.valid.shape == (4, 3)
     assert whole.outside[:2].tolist() == outside.tolist()
     assert not whole.outside[2:].any()

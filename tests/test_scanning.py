@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +22,12 @@ from geodeforest.testing import ArraySource, ConstantPredictor, ThresholdPredict
 READING = Reading(BandScale(0, 255), "the test")
 
 
-def run(source, predictor, threads=2, progress=None, **chosen):
+def run(source, predictor, threads=2, progress=None, read=None, **chosen):
+    """Classes and scores; ``read`` is how many chips are read together, and the rows of tiles."""
     options = ScanOptions(**chosen)
     plan = plan_scan(predictor.spec, options, Stored(source.height, source.width, 3, 1), threads)
+    if read is not None:
+        plan = replace(plan, together=read[0], tile_rows=read[1])
     how = radiometry(source, predictor.spec, READING)
     rows = list(scan_rows(source, predictor, plan, how, progress))
     assert [r.first for r in rows] == np.cumsum([0, *[len(r.classes) for r in rows]])[:-1].tolist()
@@ -87,6 +91,48 @@ class Counting(ArraySource):
         return super().read(window)
 
 
+READS = st.sampled_from([(1, 1), (1, 16), (2, 7), (3, 64), (2, 100)])
+
+
+@given(SIZES, SIZES, st.sampled_from([0, 16, 40]), READS, st.integers(0, 99))
+def test_how_a_scene_is_read_changes_nothing(height, width, overlap, read, seed):
+    values, valid = random_scene(height, width, seed)
+    whole = run(ArraySource(values, valid), Noisy(), overlap=overlap)
+    parts = run(ArraySource(values, valid), Noisy(), overlap=overlap, read=read)
+    assert np.array_equal(whole[0], parts[0])
+    assert np.array_equal(whole[1], parts[1])
+
+
+class Tiled(ArraySource):
+    """Counts how often each pixel is read, and each tile of so many rows."""
+
+    def __init__(self, values, tile_rows):
+        super().__init__(values)
+        self.pixels = np.zeros(values.shape[1:], int)
+        self.tiles = np.zeros((-(-values.shape[1] // tile_rows), values.shape[2]), int)
+        self._tile_rows = tile_rows
+
+    def read(self, window):
+        self.pixels[window.rows, window.cols] += 1
+        last = (window.row + window.height - 1) // self._tile_rows
+        self.tiles[window.row // self._tile_rows : last + 1, window.cols] += 1
+        return super().read(window)
+
+
+@given(SIZES, SIZES, st.sampled_from([0, 16, 40]), READS)
+def test_every_pixel_and_every_tile_is_read_once(height, width, overlap, read):
+    values, _ = random_scene(height, width)
+    source = Tiled(values, read[1])
+    how = radiometry(source, small_spec(), READING)
+    source.pixels[...] = source.tiles[...] = 0
+    plan = plan_scan(small_spec(), ScanOptions(overlap=overlap), Stored(height, width, 3, 1), 2)
+    plan = replace(plan, together=read[0], tile_rows=read[1])
+    for _ in scan_rows(source, ThresholdPredictor(), plan, how):
+        pass
+    assert (source.pixels == 1).all()
+    assert (source.tiles == 1).all()
+
+
 def test_every_row_is_read_once():
     values, _ = random_scene(300, 1200)
     scene = Counting(values)
@@ -141,8 +187,6 @@ def test_a_scene_without_a_valid_pixel_has_no_radiometry():
 
 
 def test_the_scene_level_is_the_scenes_not_the_chips():
-    from dataclasses import replace
-
     class Levelled(ThresholdPredictor):
         seen = set()  # noqa: RUF012
 
@@ -189,7 +233,7 @@ def test_rows_decided_a_few_at_a_time_are_the_same(monkeypatch):
     values, valid = random_scene(200, 170)
     whole = run(ArraySource(values, valid), Noisy())
     for pixels in (1, 170 * 7):
-        monkeypatch.setattr(scanning, "_DECIDED_PX", pixels)
+        monkeypatch.setattr(scanning, "_HANDED_PX", pixels)
         few = run(ArraySource(values, valid), Noisy())
         assert np.array_equal(whole[0], few[0])
         assert np.array_equal(whole[1], few[1])
@@ -274,7 +318,7 @@ def test_a_scan_in_stretches_is_the_scan_in_one(overlap, on_error):
 
 
 def test_rows_say_what_is_carried_on_once_in_a_chip_row(monkeypatch):
-    monkeypatch.setattr(scanning, "_DECIDED_PX", 170 * 7)
+    monkeypatch.setattr(scanning, "_HANDED_PX", 170 * 7)
     values, _ = random_scene(200, 170)
     plan = plan_scan(small_spec(), ScanOptions(), Stored(200, 170, 3, 1), 2)
     how = radiometry(ArraySource(values), small_spec(), READING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from geodeforest.errors import OptionError
 
@@ -113,6 +114,12 @@ class ChipGrid:
         """How many chips share a top row."""
         return self._along(self.width)
 
+    @property
+    def most_shared(self) -> int:
+        """The most rows that two chip rows share: the last one is pulled back."""
+        tops = self._tops()[-2:]
+        return self.chip - (tops[-1] - tops[0]) if len(tops) > 1 else 0
+
     def _along(self, side: int) -> int:
         stride = self.chip - self.overlap
         return -(-max(side - self.chip, 0) // stride) + 1
@@ -131,6 +138,10 @@ class ChipGrid:
         for top, end in zip(tops, [*tops[1:], self.height], strict=True):
             chips = tuple(Window(top, left, self.chip, self.chip) for left in lefts)
             yield ChipRow(top, chips, settled=slice(top, end))
+
+    def row(self, number: int) -> ChipRow:
+        """One of the chip rows, counted from 0."""
+        return next(islice(self.rows(), number, None))
 
     def _tops(self) -> list[int]:
         return _offsets(self.height, self.chip, self.chip - self.overlap)

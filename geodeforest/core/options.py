@@ -148,14 +148,14 @@ _MODEL_COPIES = 3
 _AHEAD = 4
 """Chips that each thread may be ahead: enough to be busy while a chip row is written."""
 
+_TOGETHER_PX = 2048
+"""Columns read together of a scene in tiles: many of them at a time, and few bytes."""
+
 SINK_ROWS = 1024
 """Rows that each of the two raster outputs holds until its blocks, and its overviews', are full."""
 
 WAITING_ROWS = 4
 """Portions of rows that may wait for the outputs: as many as a chip row of a wide scene gives."""
-
-_PORTION_BYTES = 3 * 2**20
-"""Classes, scores and failures of a portion, which has about a megapixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,8 @@ class Stored:
     where the scene is made of another grid. ``work_bytes`` are held while a window is read.
     ``cached_px_bytes`` are those of a pixel in the block cache, with the masks, and with the
     bands that are not read but lie in the same blocks; by default ``pixel_bytes``.
+    ``tile_cols`` are the columns of its blocks where these are small tiles; None where rows are
+    best read whole.
     """
 
     height: int
@@ -175,14 +177,18 @@ class Stored:
     file_size: tuple[int, int] | None = None
     work_bytes: int = 0
     cached_px_bytes: int | None = None
+    tile_cols: int | None = None
 
     @property
     def cache_bytes(self) -> int:
         """A block cache in which one row of the file's blocks and a quarter fit.
 
         Chip rows begin in the middle of blocks; without it each block would be decoded twice.
+        Tiles are read whole, some columns at a time.
         """
         _, width = self.file_size or (self.height, self.width)
+        if self.tile_cols is not None:
+            width = min(width, 2 * _TOGETHER_PX)
         row = self.block_rows * width * (self.cached_px_bytes or self.pixel_bytes)
         return max(CACHE_BYTES, row + row // 4)
 
@@ -198,18 +204,21 @@ class Stored:
 class ScanPlan:
     """What a scan of ``grid`` will do and hold. ``step`` is the threshold as a stored score.
 
-    Within ``reach`` pixels of what cannot be read nothing is assessed.
+    ``together`` chips of a row are read at a time, down to the end of the ``tile_rows`` that they
+    reach. Within ``reach`` pixels of what cannot be read nothing is assessed.
     """
 
     grid: ChipGrid
     threads: int
     step: int
     planes: int
-    strip_bytes: int
+    px_bytes: int
     cache_bytes: int
     cached_bytes: int
     work_bytes: int
     network_bytes: int
+    together: int
+    tile_rows: int = 1
     reach: int = 0
     model_bytes: int = 0
 
@@ -222,19 +231,28 @@ class ScanPlan:
     def bytes(self) -> int:
         """Estimate of the peak memory of the whole process.
 
-        Four strips of stored rows (two are joined while two are used), GDAL's block cache, what
-        resampling holds, the stitcher, the settled rows, those that wait for the outputs or
-        in them, a network run per thread, the scores that wait, the model, and the program itself.
+        Stored rows, GDAL's block cache, what resampling holds, the scores that chip rows share,
+        the settled rows of one that is filled and one that waits for the outputs, the rows in
+        them, a network run per thread, the scores that wait, the model, and the program itself.
         """
-        chip, width = self.grid.chip, self.grid.width
-        stitcher = (self.planes + 1) * chip * width * 4
-        settled = self.planes * chip * width * 4
-        waiting = min(WAITING_ROWS * _PORTION_BYTES, 3 * self.grid.height * width)
-        outputs = 2 * SINK_ROWS * width + waiting
+        grid, width = self.grid, self.grid.width
+        shared = grid.overlap + grid.most_shared  # above a chip row, and below it
+        blended = (self.planes + 1) * shared * width * 4
+        settled = 2 * 2 * min(grid.height, grid.chip) * width
+        outputs = 2 * SINK_ROWS * width
         threads = self.threads * self._thread_bytes
-        read = 4 * self.strip_bytes + self.cached_bytes + self.work_bytes
-        held = read + stitcher + settled + outputs
+        read = self._read_bytes + self.cached_bytes + self.work_bytes
+        held = read + blended + settled + outputs
         return held + threads + self.model_bytes + PROGRAM_BYTES
+
+    @property
+    def _read_bytes(self) -> int:
+        """The rows that chip rows share, and four groups of chips: two are joined, two are used."""
+        grid = self.grid
+        tall = min(grid.height, grid.chip + self.rows_below + self.tile_rows - 1)
+        kept = min(tall, max(grid.most_shared, grid.overlap) + self.rows_below + self.tile_rows - 1)
+        wide = min(grid.width, self.together * (grid.chip - grid.overlap) + grid.overlap)
+        return (kept * grid.width + 4 * tall * wide) * self.px_bytes
 
     @property
     def chips_ahead(self) -> int:
@@ -277,17 +295,22 @@ def plan_scan(
     if smaller < chip:
         grid = ChipGrid(stored.height, stored.width, smaller, min(overlap, smaller - 1))
     reach = spec.halo if options.on_error == "skip" else 0
-    strip = grid.chip + max(0, reach - grid.overlap)
+    together, tile_rows = grid.chips_per_row, 1
+    if stored.tile_cols is not None:
+        together = max(1, _TOGETHER_PX // (grid.chip - grid.overlap))
+        tile_rows = stored.block_rows
     return ScanPlan(
         grid=grid,
         threads=min(threads, len(grid)),
         step=threshold_step(spec.threshold if options.threshold is None else options.threshold),
         planes=len(stitched_planes(spec)),
-        strip_bytes=min(strip, stored.height) * stored.width * (stored.pixel_bytes + 1),
+        px_bytes=stored.pixel_bytes + 1,
         cache_bytes=stored.cache_bytes,
         cached_bytes=stored.cached_bytes,
         work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
+        together=min(together, grid.chips_per_row),
+        tile_rows=tile_rows,
         reach=reach,
         model_bytes=_MODEL_COPIES * max((f.bytes for f in spec.files.values()), default=0),
     )

@@ -7,9 +7,10 @@ network's. Nothing here knows where the pixels came from.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +45,17 @@ class BandScale:
 
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Scale (bands, ...) and clip to 0..1, in float32."""
-        low, span = (_by_band(part, stored.ndim) for part in (self.low, self.span))
+        scaled = np.empty(stored.shape, np.float32)
+        self.into(np.moveaxis(scaled, 0, -1), np.moveaxis(stored, 0, -1))
+        return scaled
+
+    def into(self, scaled: NDArray[np.float32], stored: NDArray[np.generic]) -> None:
+        """Scale (..., bands) and clip to 0..1, in place of what ``scaled`` holds."""
+        low, span = np.array(self.low, np.float32), np.array(self.span, np.float32)
         with np.errstate(over="ignore"):  # what is too large for float32 is above HIGH anyway
-            above = stored.astype(np.float32) - low
-        return (above / span).clip(0, 1)
+            np.subtract(stored, low, out=scaled, dtype=np.float32, casting="unsafe")
+        np.divide(scaled, span, out=scaled)
+        np.clip(scaled, 0, 1, out=scaled)
 
     def stored(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         """The stored numbers that become ``scaled``, one for each band."""
@@ -78,18 +86,14 @@ class BandScale:
         return counts.pop() if counts else None
 
 
-def _by_band(part: float | tuple[float, ...], ndim: int) -> NDArray[np.float32]:
-    # Broadcast over all axes but the first, which is the bands'.
-    numbers = np.array(part, np.float32)
-    return numbers.reshape(-1, *[1] * (ndim - 1)) if numbers.ndim else numbers
-
-
 def _shortest(part: Any) -> Any:
     if not isinstance(part, list | tuple):
         return part
     first = part[0] if part else None
     return first if all(number == first for number in part) else tuple(part)
 
+
+_Array = TypeVar("_Array", bound=NDArray[Any])
 
 UNKNOWN = 255
 """The baseline says nothing of a pixel."""
@@ -141,30 +145,73 @@ class Pixels:
             self, values=self.values[:, rows, cols], valid=self.valid[rows, cols], **limits
         )
 
-    def copy(self) -> Pixels:
-        """The same in memory of its own."""
-        limits = {
-            name: plane.copy() for name in _LIMITS if (plane := getattr(self, name)) is not None
-        }
-        return Pixels(self.values.copy(), self.valid.copy(), **limits)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing will be said of any of the pixels."""
+        assessed = self.assessed
+        return not (assessed[0, 0] if is_uniform(assessed) else assessed.any())
 
-    def over(self, lower: Pixels) -> Pixels:
-        """These pixels with others of the same width below them."""
+    def copy(self) -> Pixels:
+        """The same in memory of its own; what is the same everywhere needs none."""
+        limits = {
+            name: _copied(plane) for name in _LIMITS if (plane := getattr(self, name)) is not None
+        }
+        return Pixels(_copied(self.values), _copied(self.valid), **limits)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pixels], axis: int) -> Pixels:
+        """Parts that lie one below the other (``axis`` 0) or side by side (1)."""
+        if len(parts) == 1:
+            return parts[0]
         limits = {}
         for name in _LIMITS:
-            planes = getattr(self, name), getattr(lower, name)
+            planes = [getattr(part, name) for part in parts]
             if any(plane is not None for plane in planes):
-                limits[name] = np.concatenate(
+                limits[name] = _joined(
                     [
-                        np.zeros(pixels.valid.shape, bool) if plane is None else plane
-                        for pixels, plane in zip((self, lower), planes, strict=True)
-                    ]
+                        uniform(False, part.valid.shape) if plane is None else plane
+                        for part, plane in zip(parts, planes, strict=True)
+                    ],
+                    axis,
                 )
-        return Pixels(
-            np.concatenate([self.values, lower.values], axis=1),
-            np.concatenate([self.valid, lower.valid]),
+        return cls(
+            _joined([part.values for part in parts], axis + 1),
+            _joined([part.valid for part in parts], axis),
             **limits,
         )
+
+
+def uniform(value: Any, shape: Sequence[int]) -> NDArray[Any]:
+    """An array that holds one number, or one per band, at every pixel, and no memory. Read-only.
+
+    ``value`` is a scalar or has shape (bands, 1, 1).
+    """
+    return np.broadcast_to(value, shape)
+
+
+def is_uniform(plane: NDArray[Any]) -> bool:
+    """Whether an array (..., rows, cols) is known to be the same at every pixel."""
+    return plane.strides[-2:] == (0, 0) or plane.shape[-2:] == (1, 1)
+
+
+def writable(plane: _Array) -> _Array:
+    """The same array, or where it is read-only a copy."""
+    return plane if plane.flags.writeable else plane.copy()
+
+
+def _copied(plane: NDArray[Any]) -> NDArray[Any]:
+    if is_uniform(plane):
+        return uniform(plane[..., :1, :1].copy(), plane.shape)
+    return plane.copy()
+
+
+def _joined(planes: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
+    first = planes[0][..., :1, :1]
+    if all(is_uniform(p) and np.array_equal(p[..., :1, :1], first) for p in planes):
+        shape = list(planes[0].shape)
+        shape[axis] = sum(plane.shape[axis] for plane in planes)
+        return uniform(first.copy(), shape)
+    return np.concatenate(planes, axis)
 
 
 def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -173,8 +220,11 @@ def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDA
     Pixels that are not real become ``fill`` (one value per band), so that what was
     never observed looks like an ordinary pixel of the scene and not like a dark one.
     """
-    scaled = np.where(pixels.valid, scale(pixels.values), fill[:, np.newaxis, np.newaxis])
-    return np.ascontiguousarray(scaled.transpose(1, 2, 0), np.float32)
+    image = np.empty((*pixels.valid.shape, len(pixels.values)), np.float32)
+    scale.into(image, pixels.values.transpose(1, 2, 0))
+    if not (is_uniform(pixels.valid) and pixels.valid[0, 0]):
+        image[~pixels.valid] = fill
+    return image
 
 
 def pad_reflect(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

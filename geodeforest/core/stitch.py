@@ -1,6 +1,6 @@
-"""Overlapping chips become rows of scores, one chip height at a time.
+"""Overlapping chips become scores, chip by chip from north-west to south-east.
 
-Knows weights and row buffers; nothing of files, classes or thresholds.
+Knows weights and what neighbouring chips share; nothing of files, classes or thresholds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.grid import ChipRow, Window
+from geodeforest.core.grid import ChipGrid, ChipRow
 
 
 def taper(chip: int, overlap: int) -> NDArray[np.float32]:
@@ -27,54 +27,109 @@ def taper(chip: int, overlap: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Blended scores that are not final yet: ``mean`` (planes, rows, width) by ``seen`` weights.
+    """Blended scores that are not final yet: ``mean`` (planes, rows, cols) by ``seen`` weights.
 
-    ``seen`` is (rows, width); both float32. The rows follow the last settled one.
+    ``seen`` is (rows, cols); both float32. Where no chip was added both are 0.
     """
 
     mean: NDArray[np.float32]
     seen: NDArray[np.float32]
 
+    def crop(self, rows: slice, cols: slice) -> Held:
+        """A part of it, as views."""
+        return Held(self.mean[:, rows, cols], self.seen[rows, cols])
+
+    def blend(self, earlier: Held) -> None:
+        """Add, in place, what chips before this one gave for the first of its pixels.
+
+        ``mean += (x - mean) * w / seen``: equal scores stay exactly equal.
+        """
+        rows, cols = earlier.seen.shape
+        mean, weight = self.mean[:, :rows, :cols], self.seen[:rows, :cols]
+        seen = weight + earlier.seen
+        mean -= earlier.mean
+        mean *= weight / seen
+        mean += earlier.mean
+        weight[...] = seen
+
 
 class RowStitcher:
-    """Weighted mean of overlapping chips, holding one chip height of rows.
+    """Weighted mean of overlapping chips, which are added in the order of the grid.
 
-    Memory is ``(planes + 1) * chip * width * 4`` bytes, whatever the scene's height. The
-    mean is a running one: equal scores come out exactly equal, at borders too.
+    Of a chip row only the rows that the next one shares are held: as a rule
+    ``(planes + 1) * overlap * width * 4`` bytes, whatever the scene's height. Nothing is held
+    where chips were left out.
     """
 
-    def __init__(self, planes: int, chip: int, width: int, overlap: int) -> None:
-        self._mean = np.zeros((planes, chip, width), np.float32)
-        self._seen = np.zeros((chip, width), np.float32)
-        self._taper = taper(chip, overlap)
+    def __init__(self, grid: ChipGrid, planes: int) -> None:
+        self._chip, self._width, self._planes = grid.chip, grid.width, planes
+        self._taper = taper(grid.chip, grid.overlap)
+        # By the number of the chip that begins where they do, up to where the next one begins.
+        self._above: dict[int, Held] = {}
+        self._below: dict[int, Held] = {}
+        self._left: Held | None = None
 
-    def add(self, window: Window, scores: NDArray[np.float32]) -> None:
-        """Blend in a chip's scores (planes, chip, chip); what lies beyond the width is cut."""
-        cols = slice(window.col, min(window.col + window.width, self._seen.shape[1]))
-        wide = cols.stop - cols.start
-        weight = self._taper[:, :wide]
-        seen, mean = self._seen[:, cols], self._mean[:, :, cols]
-        seen += weight
-        mean += (scores[:, :, :wide] - mean) * (weight / seen)
+    def add(
+        self, row: ChipRow, number: int, scores: NDArray[np.float32] | None
+    ) -> NDArray[np.float32] | None:
+        """Blend in the scores (planes, chip, chip) of a row's chip; their memory is used.
+
+        Returns the final scores (planes, settled rows, cols), from the chip's left side to where
+        the next one begins. A chip without scores is one whose pixels nobody asks for.
+        """
+        if number == 0:
+            self._above, self._below, self._left = self._below, {}, None
+        if scores is None:
+            self._left = None
+            return None
+        wide = min(self._chip, self._width - row.chips[number].col)
+        chip = Held(scores[:, :, :wide], self._taper[:, :wide].copy())
+        self._blend_earlier(chip, row, number)
+        settled = row.settled.stop - row.settled.start
+        final, last = self._cell(row, number), number + 1 == len(row.chips)
+        kept = chip.crop(slice(settled, None), slice(final))
+        self._below[number] = Held(kept.mean.copy(), kept.seen.copy())
+        self._left = None if last else chip.crop(slice(None), slice(final, None))
+        return chip.mean[:, :settled, :final]
+
+    def _blend_earlier(self, chip: Held, row: ChipRow, number: int) -> None:
+        """Blend in what the chip to the left gave, then what remains of those above."""
+        done = 0
+        if self._left is not None:
+            chip.blend(self._left)
+            done = self._left.seen.shape[1]
+        wide, first = chip.seen.shape[1], row.chips[number].col
+        for other in range(number, len(row.chips)):
+            start = row.chips[other].col - first
+            if start >= wide:
+                break
+            above, skipped = self._above.get(other), max(0, done - start)
+            if above is not None and skipped < above.seen.shape[1]:
+                cols = slice(start + skipped, None)
+                part = above.crop(slice(None), slice(skipped, skipped + wide - cols.start))
+                chip.crop(slice(None), cols).blend(part)
+
+    def _cell(self, row: ChipRow, number: int) -> int:
+        """How many columns of a chip no later chip of its row touches."""
+        after = row.chips[number + 1].col if number + 1 < len(row.chips) else self._width
+        return after - row.chips[number].col
 
     def held(self, row: ChipRow) -> Held:
-        """What is left after ``row`` was settled: views, until the next chip is added."""
-        kept = self._seen.shape[0] - (row.settled.stop - row.settled.start)
-        return Held(self._mean[:, :kept], self._seen[:kept])
+        """What is left when all of ``row`` was added, of all its columns."""
+        rows = self._chip - (row.settled.stop - row.settled.start)
+        shape = (self._planes + 1, rows, self._width)
+        if not self._below:
+            none = np.broadcast_to(np.float32(0), shape)
+            return Held(none[:-1], none[-1])
+        planes = np.zeros(shape, np.float32)
+        for number, part in self._below.items():
+            first = row.chips[number].col
+            cols = slice(first, first + part.seen.shape[1])
+            planes[:-1, :, cols], planes[-1, :, cols] = part.mean, part.seen
+        return Held(planes[:-1], planes[-1])
 
-    def go_on(self, held: Held) -> None:
-        """Begin with what another one, of the same sizes, had left."""
-        kept = len(held.seen)
-        self._mean[:, :kept], self._seen[:kept] = held.mean, held.seen
-
-    def settle(self, row: ChipRow) -> NDArray[np.float32]:
-        """Hand out the rows that are final after ``row``, and make room for the next.
-
-        Shape (planes, settled rows, width); rows that no chip touched are zero.
-        """
-        done = row.settled.stop - row.settled.start
-        settled = self._mean[:, :done].copy()
-        for held in (self._mean, self._seen[np.newaxis]):
-            held[:, : held.shape[1] - done] = held[:, done:]
-            held[:, held.shape[1] - done :] = 0
-        return settled
+    def go_on(self, row: ChipRow, held: Held) -> None:
+        """Begin after ``row``, with what another one of the same grid had left."""
+        for number, chip in enumerate(row.chips):
+            cols = slice(chip.col, chip.col + self._cell(row, number))
+            self._below[number] = held.crop(slice(None), cols)

@@ -20,6 +20,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from geodeforest.core.grid import ChipGrid, Window
+from geodeforest.core.pixels import writable
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.bands import Band
@@ -58,7 +59,8 @@ def read_chips(scene: Scene, chip: int, overlap: int) -> Iterator[Chip]:
         window = square.within(scene.height, scene.width)
         pixels = scene.read(window)
         place = shifted(profile.transform, window.row, window.col)
-        yield Chip(window, pixels.values, pixels.valid, place, profile.crs)
+        values, valid = writable(pixels.values), writable(pixels.valid)
+        yield Chip(window, values, valid, place, profile.crs)
 
 
 def write_chip(path: Path, chip: Chip, bands: tuple[Band, ...], tags: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from rasterio.errors import CRSError
 from rasterio.windows import Window as RasterioWindow
 
 from geodeforest.core.grid import Window
+from geodeforest.core.pixels import uniform
 from geodeforest.errors import OptionError, SceneUnreadable
 from geodeforest.geo.bands import Band
 from geodeforest.geo.gaps import Gaps
@@ -171,9 +172,9 @@ class DatasetPart:
             values = self._dataset.read(indexes, window=place)
             valid = real_values(values, bands)
             for index in sorted({self._masks[i] for i in indexes if i in self._masks}):
-                valid &= self._dataset.read_masks(index, window=place) != 0
+                valid = valid & (self._dataset.read_masks(index, window=place) != 0)
             if self._alpha is not None:
-                valid &= self._dataset.read(self._alpha, window=place) != 0
+                valid = valid & (self._dataset.read(self._alpha, window=place) != 0)
         except GDAL_ERRORS as error:
             raise SceneUnreadable(
                 self.path,
@@ -233,7 +234,7 @@ class ArrayPart:
         values = np.ascontiguousarray(planes)
         valid = real_values(values, bands)
         if self._raster.valid is not None:
-            valid &= np.asarray(self._raster.valid[window.rows, window.cols], bool)
+            valid = valid & np.asarray(self._raster.valid[window.rows, window.cols], bool)
         return values, valid
 
 
@@ -244,12 +245,12 @@ def to_rasterio(window: Window) -> RasterioWindow:
 
 def real_values(values: NDArray[np.generic], bands: Sequence[Band]) -> NDArray[np.bool_]:
     """Where no band holds its nodata value, nor NaN or infinity: shape (rows, cols)."""
-    valid = np.ones(values.shape[1:], bool)
+    valid: NDArray[np.bool_] = uniform(np.True_, values.shape[1:])
     for plane, band in zip(values, bands, strict=True):
         if band.nodata is not None:
-            valid &= plane != band.nodata
+            valid = valid & (plane != band.nodata)
         if np.issubdtype(plane.dtype, np.floating):
-            valid &= np.isfinite(plane)
+            valid = valid & np.isfinite(plane)
     return valid
 
 
@@ -269,10 +270,9 @@ def storable(nodata: float | None, dtype: str) -> float | None:
 
 def _unwritten(bands: Sequence[Band], window: Window, dtype: str) -> StoredPixels:
     shape = (window.height, window.width)
-    values = np.empty((len(bands), *shape), dtype)
-    for plane, band in zip(values, bands, strict=True):
-        plane[...] = 0 if band.nodata is None else band.nodata
-    return values, np.zeros(shape, bool)
+    stored = [0 if band.nodata is None else band.nodata for band in bands]
+    values = np.array(stored, dtype).reshape(-1, 1, 1)
+    return uniform(values, (len(bands), *shape)), uniform(np.False_, shape)
 
 
 def _dataset_bands(dataset: Any) -> tuple[Band, ...]:

@@ -133,6 +133,7 @@ class ResampledScene:
             height=self.height,
             width=self.width,
             file_size=before.file_size or (before.height, before.width),
+            tile_cols=None,
             work_bytes=before.work_bytes
             + round(2 * source_px * (before.pixel_bytes + 1) + rows * px * sums),
         )
@@ -192,7 +193,7 @@ class ResampledScene:
         if fresh == 0:
             return known
         below = Window(place.row + place.height, wanted.col, fresh, wanted.width)
-        return known.over(self._scene.read(below))
+        return Pixels.joined([known, self._scene.read(below)], axis=0)
 
     def _piece(self, source_width: int, width: int) -> tuple[int, int]:
         """How many rows are made at a time, and the most pixels that each takes on the way."""

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import rasterio
 
+from geodeforest.core.addresses import is_remote
 from geodeforest.core.grid import Window
 from geodeforest.core.options import OpenRules, Stored
 from geodeforest.core.pixels import Pixels
@@ -60,6 +61,9 @@ class Scene(SceneSource, Protocol):
         """Its sizes, and what reading it takes."""
         ...
 
+
+_LARGEST_TILE = 1024
+"""Sides of tiles that may be read some columns at a time, without need to be cached."""
 
 _FEW_ROWS, _SOME_ROWS = 16, 256
 """Blocks of fewer rows are read some at a time; decoding one twice costs little then."""
@@ -131,7 +135,16 @@ class RasterScene:
             pixel_bytes,
             self.profile.block[0],
             cached_px_bytes=cached or None,
+            tile_cols=self._tile_cols,
         )
+
+    @property
+    def _tile_cols(self) -> int | None:
+        """The columns of its tiles, if that is what all of its blocks are, and at hand."""
+        rows, cols = self.profile.block
+        small = rows <= _LARGEST_TILE and cols <= min(_LARGEST_TILE, self.width)
+        alike = len({share.part.block for share in self._shares}) == 1
+        return cols if small and alike and not is_remote(self.profile.path) else None
 
     def read(self, window: Window) -> Pixels:
         """The stored pixels of a window that lies inside the scene.
@@ -143,18 +156,12 @@ class RasterScene:
         """
         if window.within(self.height, self.width) != window:
             raise ValueError(f"{window} leaves the scene of {self.height} x {self.width} px")
-        parts = list(_by_blocks(window, self.profile.block[0]))
-        if len(parts) == 1:
-            values, valid = self._stored_pixels(window)
-        else:
-            shape = (window.height, window.width)
-            values, valid = np.empty((len(self.bands), *shape), self._dtype), np.empty(shape, bool)
-            for part in parts:
-                rows = slice(part.row - window.row, part.row - window.row + part.height)
-                values[:, rows], valid[rows] = self._stored_pixels(part)
-        if self._blank is not None:
-            valid &= (values != self._blank).any(axis=0)
-        return Pixels(values, valid)
+        parts = _by_blocks(window, self.profile.block[0])
+        pixels = Pixels.joined([Pixels(*self._stored_pixels(part)) for part in parts], axis=0)
+        if self._blank is None:
+            return pixels
+        seen = (pixels.values != self._blank).any(axis=0)
+        return replace(pixels, valid=pixels.valid & seen)
 
     def _stored_pixels(self, window: Window) -> StoredPixels:
         if len(self._shares) == 1:

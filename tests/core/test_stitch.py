@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.grid import ChipGrid
+from geodeforest.core.grid import ChipGrid, ChipRow, Window
 from geodeforest.core.stitch import RowStitcher, taper
 
 SIDES = st.integers(1, 70)
@@ -17,17 +17,22 @@ def grids(draw):
     return ChipGrid(draw(SIDES), draw(SIDES), chip, draw(st.integers(0, chip - 1)))
 
 
-def stream(grid, scores, planes=2, skip=()):
-    """The scene of (planes, height, width), settled row by row."""
-    stitcher = RowStitcher(planes, grid.chip, grid.width, grid.overlap)
-    parts, number = [], 0
+def stream(grid, scores, planes=2, skip=(), again=False):
+    """The scene of (planes, height, width), settled chip by chip; ``again`` in each row anew."""
+    stitcher = RowStitcher(grid, planes)
+    whole, number = np.zeros((planes, grid.height, grid.width), np.float32), 0
     for row in grid.rows():
-        for window in row.chips:
-            if number not in skip:
-                stitcher.add(window, scores[number])
+        for at, window in enumerate(row.chips):
+            given = None if number in skip else scores[number].copy()
+            final = stitcher.add(row, at, given)
+            if final is not None:
+                cols = slice(window.col, window.col + final.shape[2])
+                whole[:, row.settled, cols] = final
             number += 1
-        parts.append(stitcher.settle(row))
-    return np.concatenate(parts, axis=1)
+        if again:
+            held, stitcher = stitcher.held(row), RowStitcher(grid, planes)
+            stitcher.go_on(row, held)
+    return whole
 
 
 def whole(grid, scores, planes=2):
@@ -103,22 +108,52 @@ def test_a_chip_counts_less_towards_its_border():
     np.testing.assert_allclose(across, [0, 0, 1 / 3, 2 / 3, 1, 1], rtol=1e-6)
 
 
-def test_rows_that_no_chip_touched_are_zero():
-    grid = ChipGrid(8, 4, chip=4)
-    out = stream(grid, np.ones((2, 1, 4, 4), np.float32), planes=1, skip={0})
-    assert (out[0, :4] == 0).all()
-    assert (out[0, 4:] == 1).all()
+def blended(grid, scores, planes=2, skip=()):
+    """The running mean over the whole padded scene: the same sums in the same order."""
+    height, width = max(grid.height, grid.chip), max(grid.width, grid.chip)
+    mean, seen = (
+        np.zeros((planes, height, width), np.float32),
+        np.zeros((height, width), np.float32),
+    )
+    weight = taper(grid.chip, grid.overlap)
+    for number, (window, score) in enumerate(zip(grid, scores, strict=True)):
+        if number not in skip:
+            part, weights = mean[:, window.rows, window.cols], seen[window.rows, window.cols]
+            weights += weight
+            part += (score - part) * (weight / weights)
+    return mean[:, : grid.height, : grid.width]
 
 
-def test_settled_rows_are_not_changed_later():
-    grid = ChipGrid(7, 4, chip=4, overlap=1)
-    stitcher = RowStitcher(1, 4, 4, 1)
-    first, second = grid.rows()
-    stitcher.add(first.chips[0], np.ones((1, 4, 4), np.float32))
-    settled = stitcher.settle(first)
-    stitcher.add(second.chips[0], np.zeros((1, 4, 4), np.float32))
-    stitcher.settle(second)
-    assert (settled == 1).all()
+@given(grids(), st.integers(0, 2**32 - 1), st.booleans())
+def test_every_bit_is_that_of_a_running_mean_over_the_whole_scene(grid, seed, again):
+    scores = random_scores(grid, seed)
+    out = stream(grid, scores, again=again)
+    np.testing.assert_array_equal(out, blended(grid, scores))
+
+
+@given(grids(), st.integers(0, 2**32 - 1), st.booleans())
+def test_what_no_skipped_chip_covers_is_as_if_none_was_skipped(grid, seed, again):
+    scores = random_scores(grid, seed)
+    rng = np.random.default_rng(seed)
+    skip = set(np.flatnonzero(rng.random(len(grid)) < 0.3).tolist())
+    out = stream(grid, scores, skip=skip, again=again)
+    asked = np.ones((grid.height, grid.width), bool)
+    for number in skip:
+        window = list(grid)[number]
+        asked[window.rows, window.cols] = False
+    expected = blended(grid, scores, skip=skip)
+    np.testing.assert_array_equal(out[:, asked], expected[:, asked])
+
+
+def test_nothing_is_held_where_no_chip_was_added():
+    grid = ChipGrid(40, 10**9, chip=16, overlap=4)
+    row = ChipRow(0, (Window(0, 0, 16, 16), Window(0, 12, 16, 16)), slice(0, 12))
+    stitcher = RowStitcher(grid, 1)
+    assert stitcher.add(row, 0, None) is None
+    assert stitcher.add(row, 1, None) is None
+    held = stitcher.held(row)
+    assert held.mean.shape == (1, 4, 10**9)
+    assert held.mean.strides[1:] == held.seen.strides == (0, 0)
 
 
 @given(st.integers(1, 64), st.data())
