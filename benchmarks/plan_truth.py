@@ -2,22 +2,21 @@
 
     python benchmarks/plan_truth.py [--side 2000 --side 3000] [--repeat 3]
 
-Scenes are those of ``scan_speed.py``: once as they are, once as if their pixels had 5 m, so that
-they are resampled. Seconds are those of the run record, memory the process's own maximum.
+Scenes are those of ``scenes.py``: once as they are, once as if their pixels had 5 m, so that
+they are resampled. Seconds are those of the run record, memory the process's maximum.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 import tempfile
 from pathlib import Path
 
 import click
 import rasterio
-from scan_speed import made_scene
+from measuring import geodeforest, run
+from scenes import folder, forest
 
 OUTPUTS = ("-o", "p.gpkg", "--classes", "c.tif", "--scores", "x.tif")
 
@@ -28,10 +27,10 @@ OUTPUTS = ("-o", "p.gpkg", "--classes", "c.tif", "--scores", "x.tif")
 def main(sides: tuple[int, ...], repeat: int) -> None:
     """Print foretold and true seconds and memory, and their ratios."""
     click.echo("scene             threads  seconds  foretold  ratio   MB  foretold  ratio")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=folder()) as work:
         for side in sides:
             for kind in ("as it is", "of 5 m"):
-                scene = made_scene(Path(folder) / f"{side}.tif", side)
+                scene = Path(shutil.copy(forest(side, side), work))
                 if kind == "of 5 m":
                     halved(scene)
                 for threads in (1, 2):
@@ -59,22 +58,9 @@ def compare(name: str, scene: Path, threads: int) -> None:
 
 def told(command: str, scene: Path, threads: int) -> tuple[dict, float]:
     """The JSON that a command prints, and the peak MB of its process."""
-    words = [sys.executable, "-m", "geodeforest", command, scene.name, *OUTPUTS, "--overwrite"]
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(
-            [*words, "--json", "-q", "--threads", str(threads)],
-            cwd=scene.parent,
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-        )
-        peak_mb = _peak_mb(process)
-        out.seek(0)
-        return json.loads(out.read()), peak_mb
-
-
-def _peak_mb(process: subprocess.Popen) -> float:
-    _, _, usage = os.wait4(process.pid, 0)
-    return usage.ru_maxrss / 2**10
+    words = (command, scene.name, *OUTPUTS, "--overwrite", "--json", "-q", "--threads", threads)
+    done = run(geodeforest(*words), scene.parent)
+    return json.loads(done.out), done.peak_mb
 
 
 if __name__ == "__main__":
