@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = "write,pwrite64,writev,pwritev,pwritev2"
-"""All system calls that put bytes into a file. Strace counts each of them by itself."""
+"""All system calls that put bytes into a file. Strace counts each by itself, in each thread."""
 
 ENVIRONMENT = {
     **os.environ,
@@ -106,8 +106,13 @@ class Server:
             ended = self.wait(started)
         lines = log.read_text(errors="replace").splitlines()
         hits = tuple(line for line in lines if "(INJECTED)" in line)
-        made = Counter(call[1] for line in lines if (call := re.match(r"\d+ +(\w+)\(", line)))
-        return replace(ended, calls=made, struck=hits)
+        return replace(ended, calls=_made(lines), struck=hits)
+
+
+def _made(lines: Iterable[str]) -> dict[str, int]:
+    """How many calls of each kind the busiest thread made: strace counts threads apart."""
+    made = Counter(call.groups() for line in lines if (call := re.match(r"(\d+) +(\w+)\(", line)))
+    return {call: max(n for (_, name), n in made.items() if name == call) for _, call in made}
 
 
 @dataclass(frozen=True)
