@@ -236,6 +236,21 @@ class StrategyError(GeodeforestError):
     exit_code: ClassVar[int] = 2
 
 
+class ReaderLost(GeodeforestError):
+    """The process that read a stranger's file came to a limit, or crashed."""
+
+    exit_code: ClassVar[int] = 8
+
+    def __init__(self, path: object, signal: str) -> None:
+        self.path, self.signal = path, signal
+        why = "took more processor time than its size allows"
+        if signal != "SIGXCPU":
+            why = "is what the process that read it could not survive"
+        super().__init__(
+            f"{path}: {why} ({signal}); keep away from it: it is damaged, or made to do harm"
+        )
+
+
 class BudgetExceeded(GeodeforestError):
     """The plan needs more memory than allowed."""
 

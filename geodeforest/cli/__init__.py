@@ -56,7 +56,14 @@ STOPPED = {
 AGAIN, GO_ON = "run the same command again", {"train": "run it again with --resume"}
 """What an interrupted command says, unless it goes on in a way of its own."""
 
+_ARGUMENTS = "geodeforest.arguments"
+
 _came: list[int] = []  # those that came since the command began
+
+
+def given_arguments(context: click.Context) -> tuple[str, ...]:
+    """What stood behind the program's name on the command line."""
+    return tuple(context.meta[_ARGUMENTS])
 
 
 def one_line(message: str) -> str:
@@ -142,6 +149,11 @@ def quiet_libraries() -> Iterator[None]:
 
 class CommandLine(click.Group):
     """A group that loads a command when it is called, and turns its errors into exit codes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments as they were, too."""
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the table, loaded or not."""

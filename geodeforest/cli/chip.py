@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from geodeforest.cli import emit, one_line, options, quiet_libraries
+from geodeforest.cli.aside import go_aside
 
 
 @click.command(name="chip")
@@ -42,6 +43,7 @@ from geodeforest.cli import emit, one_line, options, quiet_libraries
     metavar="PX",
     help="Pixels that neighbouring chips share.",
 )
+@options.untrusted
 @options.overwrite
 @options.json
 @options.debug
@@ -51,15 +53,24 @@ def command(
     labels: Path | None,
     chip: int,
     overlap: int,
+    untrusted: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Cut SCENE into georeferenced GeoTIFF chips."""
+    if untrusted:
+        go_aside([scene])
     from geodeforest.workflows.cut_chips import cut_chips
 
     with quiet_libraries():
         report = cut_chips(
-            scene, output, chip=chip, overlap=overlap, labels=labels, overwrite=overwrite
+            scene,
+            output,
+            chip=chip,
+            overlap=overlap,
+            labels=labels,
+            untrusted=untrusted,
+            overwrite=overwrite,
         )
     if as_json:
         emit(json.dumps(report.to_dict()))

@@ -179,6 +179,13 @@ allow_vrt = click.option(
     help="Open VRT files that only put plain local rasters together. [default: refuse]",
 )
 
+untrusted = click.option(
+    "--untrusted",
+    is_flag=True,
+    help="For files of strangers: plain local GeoTIFF without side-cars, read by a process with "
+    "limits and without network.",
+)
+
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -320,7 +327,7 @@ def scan_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
-    reading = (model, engine, bands, scale, resample, assign_crs, allow_vrt, threshold)
+    reading = (model, engine, bands, scale, resample, assign_crs, allow_vrt, untrusted, threshold)
     polygons = (min_area, merge_small, simplify, smooth)
     limits = (baseline, mask, aoi, on_error)
     needs = (chip, overlap, threads, memory, max_pixels)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geodeforest.cli import emit, one_line, options, quiet_libraries, say
+from geodeforest.cli.aside import go_aside
 from geodeforest.cli.looks import bands_of, counted, size_of
 from geodeforest.cli.scan import scan_options, scan_targets
 
@@ -38,6 +39,8 @@ def command(
 
     Takes the options of scan. Ends with the exit code that the scan would be refused with.
     """
+    if chosen["untrusted"]:
+        go_aside(scenes, chosen["memory"])
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.plan_scene import plan_scene
 

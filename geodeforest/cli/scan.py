@@ -19,6 +19,7 @@ from geodeforest.cli import (
     say,
     shows_progress,
 )
+from geodeforest.cli.aside import go_aside
 from geodeforest.cli.looks import first_look
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def command(
     With several scenes every output path must contain {scene}, which stands for the
     scene's file name without its ending; of several files for what their names begin with.
     """
+    if chosen["untrusted"]:
+        go_aside(scenes, chosen["memory"])
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
     from geodeforest.workflows.scan_scene import check_scenes, scan_to

@@ -53,13 +53,19 @@ MAX_PIXELS = 40_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class OpenRules:
-    """What may be opened: VRT files, and scenes of at most ``max_pixels`` pixels."""
+    """What may be opened: VRT files, and scenes of at most ``max_pixels`` pixels.
+
+    ``untrusted`` leaves nothing but plain GeoTIFF files, alone, and GeoJSON laid over them.
+    """
 
     allow_vrt: bool = False
     max_pixels: int = MAX_PIXELS
+    untrusted: bool = False
 
     def __post_init__(self) -> None:
         _refuse_types(Integral, max_pixels=self.max_pixels)
+        if self.allow_vrt and self.untrusted:
+            raise OptionError("allow_vrt and untrusted contradict each other; give one of them")
         if self.max_pixels < 1:
             raise OptionError(f"max_pixels {self.max_pixels} must be at least 1")
 
@@ -69,8 +75,8 @@ class ScanOptions:
     """A user's choices; None means the model's own.
 
     ``scale`` maps stored numbers to the model's 0 and 1. ``min_area``, ``simplify``,
-    ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``allow_vrt`` and
-    ``max_pixels`` are those of ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files,
+    ``smooth`` and ``merge_small`` are those of ``VectorOptions``, ``allow_vrt``, ``untrusted``
+    and ``max_pixels`` are those of ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files,
     ``on_error`` says what becomes of blocks that cannot be read. ``memory`` is in MB, ``chip``
     and ``overlap`` in pixels. Pixels that are not of the model's size are made so, unless
     ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks.
@@ -95,6 +101,7 @@ class ScanOptions:
     assign_crs: object = None
     max_pixels: int = MAX_PIXELS
     allow_vrt: bool = False
+    untrusted: bool = False
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
@@ -126,7 +133,7 @@ class ScanOptions:
     @property
     def rules(self) -> OpenRules:
         """What may be opened."""
-        return OpenRules(self.allow_vrt, self.max_pixels)
+        return OpenRules(self.allow_vrt, self.max_pixels, self.untrusted)
 
 
 def _refuse_types(kind: type | UnionType, **values: object) -> None:

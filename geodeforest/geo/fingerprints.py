@@ -93,11 +93,16 @@ def local_files(path: str | os.PathLike[str]) -> list[Path]:
     file = next((place for place in (named, *named.parents) if place.is_file()), None)
     if file is None:
         return []
+    return [file, *(place for place in side_car_names(file) if place.is_file())]
+
+
+def side_car_names(file: Path) -> list[Path]:
+    """Where side-cars of a file would lie that can change what is read of it."""
     beside = [file.with_name(file.name + suffix) for suffix in _APPENDED]
     if file.stem:
         endings = _SHAPEFILE if file.suffix.lower() == ".shp" else _WORLD_FILES
         beside += [file.with_suffix(ending) for ending in endings]
-    return [file, *(place for place in beside if place.is_file())]
+    return beside
 
 
 class WatchedFiles:

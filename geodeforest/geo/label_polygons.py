@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import CRSError, ProjError
 
+from geodeforest.core.options import OpenRules
 from geodeforest.errors import LabelMismatch, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
+from geodeforest.geo.opening import RULES
 from geodeforest.geo.places import bounds
 from geodeforest.geo.profile import Grid
+from geodeforest.geo.vector_files import ogr_name, without_place
 
-# By content, so that no text file sends OGR to other files or to the network.
-_VECTORS = (b"{", b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")
+_REMEDY = "give GeoTIFF, PNG, GeoJSON, GeoPackage, FlatGeobuf or Shapefile (.shp)"
 _POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
 
 
@@ -40,7 +42,9 @@ class Polygons:
     values: Sequence[object]
 
 
-def read_polygons(path: str | os.PathLike[str], grid: Grid, field: str | None) -> Polygons:
+def read_polygons(
+    path: str | os.PathLike[str], grid: Grid, field: str | None, rules: OpenRules = RULES
+) -> Polygons:
     """The polygons near a scene, in file order, in the scene's CRS.
 
     Features without a geometry are skipped. Outlines that cross themselves are taken by
@@ -50,22 +54,21 @@ def read_polygons(path: str | os.PathLike[str], grid: Grid, field: str | None) -
         SceneUnreadable: not GeoJSON, GeoPackage, FlatGeobuf or Shapefile, or damaged.
         LabelMismatch: no such attribute, no CRS, or other geometries than polygons.
     """
-    _check_content(Path(path))
-    place = Path(path).absolute()  # a bare name could be taken for a GDAL prefix
+    name = ogr_name(Path(path), "labels", _REMEDY, rules)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is refused below
-            layer, crs = _layer_with(field, place, path)
+            layer, crs = _layer_with(field, name, path)
             if grid.crs is None:
                 why = "holds polygons, but the scene has no CRS to place them by"
                 raise LabelMismatch(path, why, "give a georeferenced scene")
             to_layer = pyproj.Transformer.from_crs(pyproj_crs(grid.crs), crs, always_xy=True)
             _, _, wkb, columns = pyogrio.raw.read(
-                place, layer=layer, columns=[field], bbox=_search_box(grid, to_layer)
+                name, layer=layer, columns=[field], bbox=_search_box(grid, to_layer)
             )
             shapes = shapely.from_wkb(wkb)
     except (DataSourceError, DataLayerError, shapely.errors.GEOSException, CRSError) as error:
-        why = f"cannot be read as polygons ({_first_line(error)})"
+        why = f"cannot be read as polygons ({_first_line(error, Path(path))})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)
     shapes, values = shapes[present], columns[0][present].tolist()
@@ -73,25 +76,13 @@ def read_polygons(path: str | os.PathLike[str], grid: Grid, field: str | None) -
     return Polygons(_reprojected(path, shapes, to_layer), values)
 
 
-def _check_content(path: Path) -> None:
-    remedy = "give GeoTIFF, PNG, GeoJSON, GeoPackage, FlatGeobuf or Shapefile (.shp)"
-    if not path.is_file():
-        raise SceneUnreadable(path, "is not a regular file", remedy)
-    with path.open("rb") as file:
-        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    if head.startswith(b"version https://git-lfs"):
-        raise SceneUnreadable(path, "is a Git LFS pointer, not the labels", "run git lfs pull")
-    if not head.startswith(_VECTORS):
-        raise SceneUnreadable(path, "is neither a raster nor a vector file of labels", remedy)
-
-
-def _layer_with(field: str | None, place: Path, path: object) -> tuple[str, pyproj.CRS]:
+def _layer_with(field: str | None, name: str, path: object) -> tuple[str, pyproj.CRS]:
     infos: list[Mapping[str, Any]] = [
-        pyogrio.read_info(place, layer=name)
-        for name, geometry in pyogrio.list_layers(place)
+        pyogrio.read_info(name, layer=layer)
+        for layer, geometry in pyogrio.list_layers(name)
         if geometry is not None
     ]
-    fields = sorted({str(name) for info in infos for name in info["fields"]})
+    fields = sorted({str(each) for info in infos for each in info["fields"]})
     listed = ", ".join(fields) or "none"
     if field is None:
         why = "holds polygons, and no attribute with their class was named"
@@ -140,5 +131,6 @@ def _reprojected(
     return moved
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
+def _first_line(error: Exception, path: Path) -> str:
+    said = next(iter(str(error).splitlines()), type(error).__name__)
+    return without_place(said, path).rstrip(". ")

@@ -20,10 +20,12 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 
 from geodeforest.core.grid import Window
+from geodeforest.core.options import OpenRules
 from geodeforest.errors import LabelMismatch, SceneUnreadable
 from geodeforest.geo.label_polygons import Polygons, read_polygons
 from geodeforest.geo.label_rule import IGNORED, LabelRule, canonical
-from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
+from geodeforest.geo.lone_files import open_lone
+from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, RULES, cause, open_raster
 from geodeforest.geo.overlay import is_raster
 from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.places import bounds
@@ -51,7 +53,9 @@ class Labels(Protocol):
 
 
 @contextmanager
-def open_labels(path: str | os.PathLike[str], grid: Grid, rule: LabelRule) -> Iterator[Labels]:
+def open_labels(
+    path: str | os.PathLike[str], grid: Grid, rule: LabelRule, rules: OpenRules = RULES
+) -> Iterator[Labels]:
     """Open labels of a scene: GeoTIFF, JPEG 2000 or PNG, or polygons in any CRS.
 
     A raster with a georeference must lie on the scene's grid; one without must have the
@@ -63,10 +67,12 @@ def open_labels(path: str | os.PathLike[str], grid: Grid, rule: LabelRule) -> It
         SceneUnreadable: not a raster or vector file, or damaged.
         LabelMismatch: another grid, no usable attribute, or unknown classes.
     """
+    if rules.untrusted:
+        open_lone(os.fspath(path)).close()
     if not is_raster(Path(path)):
-        yield PolygonLabels(path, grid, rule)
+        yield PolygonLabels(path, grid, rule, rules)
         return
-    with open_raster(path, LABEL_DRIVERS) as dataset:
+    with open_raster(path, LABEL_DRIVERS, rules) as dataset:
         yield RasterLabels(path, dataset, grid, rule)
 
 
@@ -137,8 +143,14 @@ class RasterLabels:
 class PolygonLabels:
     """Labels drawn as polygons, burnt window by window."""
 
-    def __init__(self, path: str | os.PathLike[str], grid: Grid, rule: LabelRule) -> None:
-        polygons = read_polygons(path, grid, rule.field)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        grid: Grid,
+        rule: LabelRule,
+        rules: OpenRules = RULES,
+    ) -> None:
+        polygons = read_polygons(path, grid, rule.field, rules)
         self._ids = np.array(_ids_of(path, polygons, rule), np.uint8)
         self._shapes, self._tree = polygons.shapes, shapely.STRtree(polygons.shapes)
         self._grid = grid

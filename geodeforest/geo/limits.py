@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from geodeforest.core.grid import Window, common
-from geodeforest.core.options import PathLike, ScanOptions, Stored
+from geodeforest.core.options import OpenRules, PathLike, ScanOptions, Stored
 from geodeforest.core.pixels import Pixels
 from geodeforest.errors import LimitUnusable, SceneNotFound
 from geodeforest.geo.bands import Band
@@ -157,14 +157,14 @@ def open_limits(scene: Scene, options: ScanOptions, reach: int) -> Iterator[Limi
     Raises:
         SceneError: a file is missing, damaged, or cannot be laid over the scene.
     """
-    grid = scene.profile
+    grid, rules = scene.profile, OpenRules(untrusted=options.untrusted)
     with ExitStack() as stack:
         own, note = _own_mask(grid, stack)
         masks = [] if own is None else [own]
         # Who names a mask need not be told that the product has none.
         notes = [] if note is None or (own is None and options.mask is not None) else [note]
         opened = {
-            what: stack.enter_context(open_overlay(path, grid, what, kind))
+            what: stack.enter_context(open_overlay(path, grid, what, kind, rules))
             for what, path, kind in (
                 ("mask", options.mask, _mask_kind),
                 ("aoi", options.aoi, plain),

@@ -23,6 +23,7 @@ from geodeforest.core.options import OpenRules
 from geodeforest.errors import SceneNotFound, SceneUnreadable
 from geodeforest.geo.archives import ZIP_ERRORS, ZipMember, members_beside, read_member
 from geodeforest.geo.headers import check_header
+from geodeforest.geo.lone_files import TIFF_MAGIC, check_lone_tiff
 from geodeforest.geo.remote import open_remote, remote_error
 from geodeforest.geo.tiff_chain import check_chain
 from geodeforest.geo.vrt import open_vrt
@@ -34,9 +35,8 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
 SCENE_DRIVERS = ("GTiff", "JP2OpenJPEG")
 LABEL_DRIVERS = (*SCENE_DRIVERS, "PNG")
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGIC = {
-    "GTiff": _TIFF,
+    "GTiff": TIFF_MAGIC,
     "JP2OpenJPEG": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
 }
@@ -83,6 +83,10 @@ def open_raster(
     """
     name = os.fspath(path)
     remote = is_remote(name)
+    if rules.untrusted:
+        if not remote:
+            _refuse_name(name)
+        check_lone_tiff(name, rules)
     dataset = _fetched(name) if remote else _local(path, drivers, rules)
     try:
         check_header(dataset, shown(name), rules)
@@ -118,6 +122,7 @@ def _local(
         return _opened(member, lambda: rasterio.open(member.gdal_path, driver=driver))
     _refuse_name(os.fspath(path))
     file = Path(path)
+    _refuse_name(str(file.absolute()))  # "vsizip/" of a process whose folder is the root
     head = _head(file)
     if rules.allow_vrt and head.lstrip().lower().startswith(_VRT):
         plain = OpenRules(max_pixels=rules.max_pixels)
@@ -234,7 +239,7 @@ def _check_side_cars(path: Path) -> None:
         side_car = path.with_name(path.name + suffix)
         if not side_car.exists():
             continue
-        if not _head(side_car).startswith(_TIFF):
+        if not _head(side_car).startswith(TIFF_MAGIC):
             raise SceneUnreadable(side_car, "is a side-car that is not a TIFF", "remove it")
         check_chain(side_car)
     notes = path.with_name(path.name + ".aux.xml")

@@ -19,10 +19,12 @@ from pyproj.exceptions import ProjError
 
 from geodeforest.core.addresses import shown
 from geodeforest.core.grid import Window
+from geodeforest.core.options import OpenRules
 from geodeforest.core.pixels import UNKNOWN
 from geodeforest.errors import LimitUnusable, SceneNotFound, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, cause, open_raster
+from geodeforest.geo.lone_files import open_lone
+from geodeforest.geo.opening import GDAL_ERRORS, LABEL_DRIVERS, RULES, cause, open_raster
 from geodeforest.geo.parts import to_rasterio
 from geodeforest.geo.places import Places, bounds, search_box, turned
 from geodeforest.geo.profile import Grid, image_date
@@ -86,7 +88,7 @@ class Overlay(Protocol):
 
 @contextmanager
 def open_overlay(
-    path: str | os.PathLike[str], grid: Grid, what: str, kind: Kind
+    path: str | os.PathLike[str], grid: Grid, what: str, kind: Kind, rules: OpenRules = RULES
 ) -> Iterator[Overlay]:
     """Open a raster or polygons in any CRS over a scene's grid; which of them, the content tells.
 
@@ -99,12 +101,14 @@ def open_overlay(
         SceneUnreadable: neither raster nor polygons, or damaged.
         LimitUnusable: no CRS, no overlap with the scene, or geometries that are not valid.
     """
+    if rules.untrusted:
+        open_lone(os.fspath(path)).close()
     if not is_raster(Path(path)):
         from geodeforest.geo.overlay_polygons import PolygonOverlay  # slow to load
 
-        yield PolygonOverlay(path, grid, what)
+        yield PolygonOverlay(path, grid, what, rules)
         return
-    with open_raster(path, LABEL_DRIVERS) as dataset:
+    with open_raster(path, LABEL_DRIVERS, rules) as dataset:
         yield RasterOverlay(path, dataset, grid, what, kind(path, dataset))
 
 

@@ -23,24 +23,20 @@ from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 
 from geodeforest.core.grid import Window
+from geodeforest.core.options import OpenRules
 from geodeforest.errors import LimitUnusable, SceneUnreadable
 from geodeforest.geo.ground import pyproj_crs
-from geodeforest.geo.opening import cause
+from geodeforest.geo.opening import RULES, cause
 from geodeforest.geo.places import Box, search_box, turned
 from geodeforest.geo.profile import Grid, ground_sample_distance
+from geodeforest.geo.vector_files import ogr_name, without_place
 
 Shapes: TypeAlias = NDArray[np.object_]
 
-# By content, so that no text file sends OGR to other files or to the network.
-_JSON = b"{"
-_VECTORS = (_JSON, b"SQLite format 3\0", b"fgb\x03", b"\0\0\x27\x0a")
 _DRIVERS = ("GeoJSON", "GPKG", "FlatGeobuf", "ESRI Shapefile")
 _POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
 _REMEDY = "give GeoTIFF, JPEG 2000, GeoJSON, GeoPackage, FlatGeobuf or Shapefile (.shp)"
 _EMPTY = "holds no polygon", "give one, or leave the option out"
-
-# GeoJSON is read whole, at several times its size; the others hand over what is near.
-_JSON_BYTES, _FILE_BYTES = 256 * 2**20, 4 * 2**30
 
 # Places in pixels are whole numbers of these. So a window's own numbering, which begins
 # elsewhere, moves them without an error, and windows agree on what lies on a pixel's centre.
@@ -54,8 +50,11 @@ class PolygonOverlay:
 
     date: str | None = None
 
-    def __init__(self, path: str | os.PathLike[str], grid: Grid, what: str) -> None:
-        shapes, self.notes = _read(path, grid, what)
+    def __init__(
+        self, path: str | os.PathLike[str], grid: Grid, what: str, rules: OpenRules = RULES
+    ) -> None:
+        name = ogr_name(Path(path), "polygons", _REMEDY, rules)
+        shapes, self.notes = _read(path, name, grid, what)
         self._shapes = _in_pixels(path, shapes, grid)
         self._tree = shapely.STRtree(self._shapes)
         self.extent: Window | None = _extent(self._shapes, grid)
@@ -75,26 +74,28 @@ class PolygonOverlay:
         return burnt
 
 
-def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, tuple[str, ...]]:
+def _read(
+    path: str | os.PathLike[str], name: str, grid: Grid, what: str
+) -> tuple[Shapes, tuple[str, ...]]:
     """The valid polygons near a scene in its CRS, and remarks on the file.
 
+    ``name`` is what OGR calls it.
+
     Raises:
-        SceneUnreadable: not GeoJSON, GeoPackage, FlatGeobuf or Shapefile, or damaged.
+        SceneUnreadable: it is damaged.
         LimitUnusable: no CRS, no overlap, or other geometries than valid polygons.
     """
-    _check_content(Path(path))
-    place = Path(path).absolute()  # a bare name could be taken for a GDAL prefix
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is refused below
-            info = _only_layer(place, path)
+            info = _only_layer(name, path)
             crs = _crs(path, info)
             box = search_box(grid, pyproj_crs(cast(Any, grid.crs)), crs)
             _check_extent(path, info, crs, box, what)
             # GeoJSON is read whole anyway, and so nothing bad in it is passed over.
             everything = info["driver"] == "GeoJSON" or box is None or turned(crs, box) != [box]
             _, fids, wkb, _ = pyogrio.raw.read(
-                place,
+                name,
                 layer=info["layer_name"],
                 columns=[],
                 bbox=None if everything else box,
@@ -102,7 +103,7 @@ def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, 
             )
             shapes = shapely.from_wkb(wkb)
     except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
-        why = f"cannot be read as polygons ({_reason(error, place)})"
+        why = f"cannot be read as polygons ({_reason(error, Path(path))})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)
     if everything and not present.any():
@@ -114,34 +115,19 @@ def _read(path: str | os.PathLike[str], grid: Grid, what: str) -> tuple[Shapes, 
     return _brought(path, shapes, grid, crs, box), notes
 
 
-def _reason(error: Exception, place: Path) -> str:
-    # Without OGR's advice, which is for those who call it, and the folders of this machine.
+def _reason(error: Exception, path: Path) -> str:
+    # Without OGR's advice, which is for those who call it.
     said, _, _ = cause(error).partition("; It might help")
-    return said.replace(str(place), place.name).rstrip(". ")
+    return without_place(said, path).rstrip(". ")
 
 
-def _check_content(path: Path) -> None:
-    if not path.is_file():
-        raise SceneUnreadable(path, "is not a regular file", _REMEDY)
-    with path.open("rb") as file:
-        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    if head.startswith(b"version https://git-lfs"):
-        raise SceneUnreadable(path, "is a Git LFS pointer, not the polygons", "run git lfs pull")
-    if not head.startswith(_VECTORS):
-        raise SceneUnreadable(path, "is neither a raster nor a file of polygons", _REMEDY)
-    most = _JSON_BYTES if head.startswith(_JSON) else _FILE_BYTES
-    if path.stat().st_size > most:
-        why = f"is larger than {most >> 20} MB"
-        raise SceneUnreadable(path, why, "cut it to the scene, or make a GeoPackage of it")
-
-
-def _only_layer(place: Path, path: object) -> dict[str, Any]:
-    found = [name for name, geometry in pyogrio.list_layers(place) if geometry is not None]
+def _only_layer(name: str, path: object) -> dict[str, Any]:
+    found = [layer for layer, geometry in pyogrio.list_layers(name) if geometry is not None]
     if len(found) != 1:
         listed = f" ({', '.join(map(str, found))})" if found else ""
         why = f"has {len(found)} layers with geometries{listed}"
         raise LimitUnusable(path, why, "give a file with a single layer of polygons")
-    info: dict[str, Any] = pyogrio.read_info(place, layer=found[0], force_total_bounds=True)
+    info: dict[str, Any] = pyogrio.read_info(name, layer=found[0], force_total_bounds=True)
     if info["driver"] not in _DRIVERS:
         raise SceneUnreadable(path, f"is a file of OGR's driver {info['driver']}", _REMEDY)
     if info["features"] == 0:

@@ -61,6 +61,8 @@ def find_scene(source: Source, stack: ExitStack, rules: OpenRules = RULES) -> Sc
         SceneTooLarge: it has more pixels than the ``rules`` allow.
         OptionError: it is nothing that can be a scene.
     """
+    if rules.untrusted:
+        return _stack_of_bands(_lone(source, stack, rules), by_name=False)
     if isinstance(source, str | os.PathLike):
         source = split_names(os.fspath(source))
     several = source if isinstance(source, list | tuple) else (source,)
@@ -167,9 +169,23 @@ def _begins(path: Path, magic: bytes) -> bool:
         return False
 
 
-def _stack_of_bands(part: Part) -> SceneFiles:
+def _lone(source: Source, stack: ExitStack, rules: OpenRules) -> Part:
+    """One file of a stranger's, whose name tells nothing."""
+    if not isinstance(source, str | os.PathLike):
+        raise OptionError("untrusted: the scene is not the path of a file; give one")
+    name = os.fspath(source)
+    if len(split_names(name)) > 1:
+        why = "is several files, and with --untrusted a scene is one"
+        raise SceneUnreadable(name, why, "stack them into one GeoTIFF first")
+    return _part(name, stack, rules)
+
+
+def _stack_of_bands(part: Part, *, by_name: bool = True) -> SceneFiles:
     """One raster, with what its name tells of a product."""
-    listing = planet.list_file(part.path, part.bands) or landsat.list_stack(part.path, part.bands)
+    listing = None
+    if by_name:
+        listing = planet.list_file(part.path, part.bands)
+        listing = listing or landsat.list_stack(part.path, part.bands)
     if listing is not None:
         part.bands = tuple(map(_completed, part.bands, listing.labels))
     return SceneFiles((part,), part.bands, part.path, Path(part.path).name, listing)

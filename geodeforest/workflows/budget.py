@@ -9,6 +9,7 @@ from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import BudgetExceeded
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
+from geodeforest.workflows.confine import allow_work
 
 
 def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
@@ -21,7 +22,7 @@ def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
 
 
 def check_budget(plan: ScanPlan, profile: SceneProfile, options: ScanOptions) -> None:
-    """Refuse a plan that does not fit.
+    """Refuse a plan that does not fit; a process with limits gets the time that one needs.
 
     Raises:
         BudgetExceeded: it needs more memory than allowed.
@@ -29,6 +30,8 @@ def check_budget(plan: ScanPlan, profile: SceneProfile, options: ScanOptions) ->
     budget_bytes = options.memory * 2**20
     if plan.bytes > budget_bytes:
         raise BudgetExceeded(profile.path, plan.bytes, budget_bytes)
+    pixels = max(profile.height * profile.width, plan.grid.height * plan.grid.width)
+    allow_work(len(plan.grid), pixels)
 
 
 def cpus() -> int:

@@ -11,11 +11,14 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from geodeforest.core.grid import ChipGrid
+from geodeforest.core.options import OpenRules
 from geodeforest.geo.chips import Chip, read_chips, write_chip, write_labels
 from geodeforest.geo.files import DirectoryOutput
 from geodeforest.geo.names import scene_stem
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Source, open_scene
+from geodeforest.workflows.confine import allow_work
 
 if TYPE_CHECKING:
     from geodeforest.geo.labels import Labels
@@ -60,12 +63,14 @@ def cut_chips(
     chip: int = 512,
     overlap: int = 0,
     labels: str | os.PathLike[str] | None = None,
+    untrusted: bool = False,
     overwrite: bool = False,
 ) -> ChipsReport:
     """Write a scene's chips as ``<stem>_r<row>_c<col>.tif`` into a new directory.
 
     With ``labels``, a raster on the scene's grid or polygons, each chip also gets
-    ``<stem>_r<row>_c<col>_labels.tif`` with class ids, 255 = ignored.
+    ``<stem>_r<row>_c<col>_labels.tif`` with class ids, 255 = ignored. With ``untrusted``
+    nothing but plain GeoTIFF files, and GeoJSON for labels, are read.
 
     Raises:
         SceneError: the scene or the labels cannot be used.
@@ -73,11 +78,15 @@ def cut_chips(
         OptionError: chip or overlap make no grid.
     """
     place = DirectoryOutput(output_dir, overwrite, holds=(_OWN_FILES,), inputs=(scene, labels))
-    count = 0
+    count, rules = 0, OpenRules(untrusted=untrusted)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_scene(scene))
+        opened = stack.enter_context(open_scene(scene, rules=rules))
         profile = opened.profile
-        truth = None if labels is None else stack.enter_context(_open_labels(labels, profile))
+        truth = None
+        if labels is not None:
+            truth = stack.enter_context(_open_labels(labels, profile, rules))
+        grid = ChipGrid(opened.height, opened.width, chip, overlap)
+        allow_work(len(grid), opened.height * opened.width)
         directory = stack.enter_context(place)
         for piece in read_chips(opened, chip, overlap):
             count += 1
@@ -98,11 +107,11 @@ def cut_chips(
 
 
 def _open_labels(
-    path: str | os.PathLike[str], profile: SceneProfile
+    path: str | os.PathLike[str], profile: SceneProfile, rules: OpenRules
 ) -> AbstractContextManager[Labels]:
     from geodeforest.geo.labels import LabelRule, open_labels  # loads geopandas
 
-    return open_labels(path, profile, LabelRule())
+    return open_labels(path, profile, LabelRule(), rules)
 
 
 def _tags(profile: SceneProfile, piece: Chip) -> dict[str, str]:

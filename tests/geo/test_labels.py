@@ -399,8 +399,8 @@ def test_a_missing_file_is_named(tmp_path):
     ("content", "what"),
     [
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
-        (b"<OGRVRTDataSource/>", "neither a raster nor a vector"),
-        (b"", "neither a raster nor a vector"),
+        (b"<OGRVRTDataSource/>", "neither a raster nor a file of labels"),
+        (b"", "neither a raster nor a file of labels"),
         (b'{"type": "FeatureCollection", "feat', "cannot be read as polygons"),
         (b"II*\0 and nothing else", "cannot be opened"),
     ],

@@ -338,7 +338,7 @@ def test_what_ogr_says_names_no_folder_and_no_option_of_its_own(tmp_path):
     path = tmp_path / "p.geojson"
     path.write_text('{"type":')
     said = refusal(path).removeprefix(str(path))
-    assert "'p.geojson' not recognized" in said
+    assert "Failed to read GeoJSON" in said
     assert str(tmp_path) not in said
     assert "driver" not in said
 
