@@ -74,7 +74,7 @@ def open_lone(name: str) -> BinaryIO:
         if path.is_dir():
             raise SceneUnreadable(path, "is a directory", "give the path of the raster in it")
         # A link put there meanwhile is not followed, and a pipe not waited for.
-        handle = os.open(path, os.O_RDONLY | _flag("O_NOFOLLOW") | _flag("O_NONBLOCK"))
+        handle = os.open(path, os.O_RDONLY | _flags("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SceneNotFound(path) from error
     except SceneUnreadable:
@@ -89,8 +89,8 @@ def open_lone(name: str) -> BinaryIO:
     return file
 
 
-def _flag(name: str) -> int:
-    return int(getattr(os, name, 0))
+def _flags(*names: str) -> int:
+    return sum(getattr(os, name, 0) for name in names)  # not every system has each
 
 
 def _check_alone(path: Path) -> None:
