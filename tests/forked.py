@@ -15,8 +15,11 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+Inspect = Callable[[int, str], Iterable[str]]
 
 HEARD = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
 HEARD += ("socket.connect", "socket.getaddrinfo")
@@ -54,27 +57,39 @@ def warm() -> None:
         import geodeforest.runtime.onnx_predictor  # noqa: F401
 
 
-def run(arguments: list[str], cwd: Path, *, stub: bool = False) -> Ending:
-    """Run a command in a child whose limits hold, in the folder ``cwd``."""
-    out, err, heard = (os.memfd_create(name) for name in ("out", "err", "heard"))
+def run(
+    arguments: list[str], cwd: Path, *, stub: bool = False, inspect: Inspect | None = None
+) -> Ending:
+    """Run a command in a child whose limits hold, in the folder ``cwd``.
+
+    ``inspect(code, printed)`` looks at the outputs there, in the child; what it yields counts
+    as heard.
+    """
+    files = tuple(os.memfd_create(name) for name in ("out", "err", "heard"))
     try:
         child = os.fork()
         if child == 0:
-            _be_the_child(arguments, cwd, (out, err, heard), stub=stub)
+            _be_the_child(arguments, cwd, files, stub, inspect)
         _, status, used = os.wait4(child, 0)
-        texts = [os.pread(each, 2**20, 0).decode("utf-8", "replace") for each in (out, err, heard)]
+        printed, said, heard = map(_text, files)
     finally:
-        for each in (out, err, heard):
+        for each in files:
             os.close(each)
     code = os.waitstatus_to_exitcode(status)
-    seconds = used.ru_utime + used.ru_stime
-    peak_mb = used.ru_maxrss // 1024
-    printed, said, events = texts
-    return Ending(code, said.splitlines(), printed, seconds, peak_mb, events.split())
+    seconds, peak_mb = used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
+    return Ending(code, said.splitlines(), printed, seconds, peak_mb, heard.splitlines())
+
+
+def _text(file: int) -> str:
+    return os.pread(file, 2**20, 0).decode("utf-8", "replace")
 
 
 def _be_the_child(
-    arguments: list[str], cwd: Path, files: tuple[int, int, int], *, stub: bool
+    arguments: list[str],
+    cwd: Path,
+    files: tuple[int, ...],
+    stub: bool,
+    inspect: Inspect | None,
 ) -> None:
     code = 99
     try:
@@ -93,6 +108,9 @@ def _be_the_child(
             cli.main(arguments)
         except SystemExit as ending:
             code = ending.code if isinstance(ending.code, int) else 98
+        sys.stdout.flush()
+        for fault in inspect(code, _text(files[0])) if inspect else ():
+            os.write(files[2], f"{fault}\n".encode())
     except BaseException:  # nothing may run the parent's code a second time
         import traceback
 

@@ -59,6 +59,7 @@ _NOT_RASTERS = (
 _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
 _VRT = (b"<vrtdataset", b"<?xml")
 _CODEC = re.compile(r"missing codec (?:of code )?(\w+)")
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/:]+/)+")
 _HEAD_BYTES = 64
 _SIDE_CARS = (".msk", ".ovr", ".aux.xml")
 _AUX_XML_LIMIT = 2**24
@@ -160,13 +161,16 @@ def _opened(
 
 
 def cause(error: BaseException) -> str:
-    """The first reason in a chain of errors, as one line without control characters or secrets."""
+    """The first reason in a chain of errors, as one line.
+
+    Without control characters, secrets and the folders of this machine, which libtiff tells.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, SystemError):
         return "GDAL gives no reason"
     words = getattr(error, "strerror", None) or str(error)
-    line = next(iter(words.splitlines()), "") or type(error).__name__
+    line = _FOLDERS.sub("", next(iter(words.splitlines()), "")) or type(error).__name__
     return redacted("".join(c if c.isprintable() else " " for c in line)).rstrip(". ")
 
 

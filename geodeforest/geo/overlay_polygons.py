@@ -257,6 +257,8 @@ def _in_pixels(path: object, shapes: Shapes, grid: Grid) -> Shapes:
 
 def _extent(shapes: Shapes, grid: Grid) -> Window:
     """The pixels around shapes, as far as they lie on the grid; one at least."""
+    if not len(shapes):
+        return Window(0, 0, 1, 1)
     west, south, east, north = np.nan_to_num(shapely.total_bounds(shapes))
     row, col = (
         int(max(0, min(at, size - 1))) for at, size in ((south, grid.height), (west, grid.width))

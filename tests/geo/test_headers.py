@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.errors import RasterioError
 
 from geodeforest.core.options import MAX_PIXELS, OpenRules
 from geodeforest.errors import OptionError, SceneTooLarge, SceneUnreadable
 from geodeforest.geo.headers import MAX_BLOCK_BYTES, check_header
-from geodeforest.geo.opening import open_raster
+from geodeforest.geo.opening import cause, open_raster
 from geodeforest.geo.scene import open_scene
+from geodeforest.testing import make_scene
 
 COMPRESSION = 259
 
@@ -118,6 +120,23 @@ def test_a_reason_names_no_folder(tmp_path):
     _, told = str(refused.value).split(": ", 1)
     assert told.startswith("cannot be opened (TIFFReadDirectory:")
     assert str(tmp_path) not in told
+
+
+def test_what_libtiff_says_of_a_block_names_no_folder(tmp_path):
+    # "Using code not yet in table": libtiff begins that with the file's whole path.
+    folder = tmp_path / "a folder of mine"
+    folder.mkdir()
+    path = make_scene(folder / "s.tif", np.zeros((1, 64, 64), np.uint8), compress="lzw")
+    with rasterio.open(path) as dataset:
+        start = int(dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1))
+    data = bytearray(path.read_bytes())
+    data[start : start + 4] = b"\x80\x7f\xff\xff"  # code 511 before there is any
+    path.write_bytes(data)
+    with rasterio.open(path) as dataset, pytest.raises(RasterioError) as error:
+        dataset.read(1)
+    told = cause(error.value)
+    assert told.startswith("s.tif:")
+    assert "folder" not in told
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "many"])

@@ -227,6 +227,16 @@ def test_polygons_on_both_sides_of_the_antimeridian(tmp_path, grid, ending):
     assert (answers(path, grid) != expected).mean() < 0.005
 
 
+@pytest.mark.parametrize("ending", ["gpkg", "fgb", "geojson"])
+def test_polygons_around_a_scene_and_none_in_it_answer_no(tmp_path, ending):
+    west, north = SCENE.transform.c, SCENE.transform.f
+    around = [shapely.box(west + x, north - 300, west + x + 50, north) for x in (-200, 1200)]
+    path = tmp_path / f"around.{ending}"
+    frame = geopandas.GeoDataFrame(geometry=around, crs=SCENE.crs)
+    (frame.to_crs(4326) if ending == "geojson" else frame).to_file(path)
+    assert not answers(path).any()
+
+
 def test_long_edges_bend_with_the_projection(tmp_path):
     """A parallel of latitude is no straight line in UTM; over 4 degrees it is 700 m off."""
     grid = Grid(Affine(10, 0, 500_000, 0, -10, 6_655_000), CRS.from_epsg(32633), 400, 400)
