@@ -101,7 +101,7 @@ def scan_with(draw: np.random.Generator, name: str) -> list[str]:
 
 
 def verify_model(draw: np.random.Generator, name: str) -> list[str]:
-    return ["model", "show" if draw.random() < 0.2 else "verify", "model"]
+    return ["model", "show" if draw.random() < 0.5 else "verify", "model"]
 
 
 def verify_network(draw: np.random.Generator, name: str) -> list[str]:
@@ -279,7 +279,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="run this one only")
-    parser.add_argument("--corpus", type=Path, help="folder of more TIFFs to change")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of more TIFFs to change, with MANIFEST.tsv"
+    )
     parser.add_argument("--keep", type=Path, default=Path(FOLDER), help="for what fails")
     asked = parser.parse_args(arguments)
     forked.warm()
