@@ -269,6 +269,10 @@ class GeodeforestWarning(UserWarning):
     """Root of all warnings."""
 
 
+class ScanResumed(GeodeforestWarning):
+    """A scan goes on where an earlier one was broken off, or why it does not."""
+
+
 class SceneResampled(GeodeforestWarning):
     """The scene's pixels are not of the model's size and were made so."""
 

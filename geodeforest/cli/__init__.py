@@ -286,15 +286,21 @@ def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str,
         # Code in C may have made another error of it. Of two that came while it ran, Python
         # hears the smaller number first, whichever was sent first: SIGTERM has the word.
         word, code = STOPPED[max(came, default=int(signal.SIGINT))]
-        return f"{word}; {go_on}", code
+        return "; ".join([word, *(_hints(error) or [go_on])]), code
     if isinstance(error, GeodeforestError):
-        return f"error: {error}", error.exit_code
+        return "; ".join([f"error: {error}", *_hints(error)]), error.exit_code
     if isinstance(error, MemoryError):
-        return "error: the memory is used up; try fewer --threads", BudgetExceeded.exit_code
+        why = "error: the memory is used up; try fewer --threads"
+        return "; ".join([why, *_hints(error)]), BudgetExceeded.exit_code
     if isinstance(error, BrokenPipeError):
         _give_up_stdout()
         return "error: stdout: its reader went away", OutputUnwritable.exit_code
     return None
+
+
+def _hints(error: BaseException) -> list[str]:
+    """What the library added to an error: how to go on from what it left."""
+    return list(getattr(error, "__notes__", ()))
 
 
 @contextmanager

@@ -199,6 +199,14 @@ overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace outputs that exist. [default: refuse]"
 )
 
+resume = click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Continue an interrupted scan of the same inputs, model and options, or start afresh and "
+    "keep nothing to continue from.",
+)
+
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="No progress bar and no summary; warnings stay."
 )
@@ -320,7 +328,7 @@ report = click.option("--report", type=PATH, metavar="PATH.json", help="Run reco
 def scan_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that name what a scan writes."""
     polygons = polygon_files("<scene>_deforestation.geojson")
-    for option in (overwrite, report, scores, classes, polygons):
+    for option in (resume, overwrite, report, scores, classes, polygons):
         command = option(command)
     return command
 

@@ -82,6 +82,8 @@ def command(
                 emit(json.dumps(report.to_dict(), allow_nan=False))
             elif not quiet:
                 emit(one_line(_summary(report, files_of_scene)))
+        for files_of_scene in targets:
+            files_of_scene.forget()
     finally:
         if written and not quiet and settings.baseline is None:
             say(f"note: {NO_BASELINE}")
@@ -108,7 +110,8 @@ def scan_targets(
     from geodeforest.errors import OptionError
     from geodeforest.workflows.scan_targets import Targets, scene_stem
 
-    files = {name: chosen.pop(name) for name in ("classes", "scores", "report", "overwrite")}
+    names = ("classes", "scores", "report", "overwrite", "resume")
+    files = {name: chosen.pop(name) for name in names} | {"lingers": len(scenes) > 1}
     pattern = Targets(outputs or (Path("{scene}_deforestation.geojson"),), **files)
     for path in pattern.paths():
         if strange := set(_PLACEHOLDER.findall(str(path))) - {"{scene}"}:

@@ -7,91 +7,55 @@ name holds the complete old file, the complete new one, or nothing.
 
 from __future__ import annotations
 
-import errno
 import os
-import re
-import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeGuard
+from typing import Any, Self
 
-from geodeforest.errors import GeodeforestError, OptionError, OutputExists, OutputUnwritable
-from geodeforest.geo.scratch import PREVIOUS, ScratchDirectory, make_scratch
+from geodeforest.errors import (
+    OptionError,
+    OutputExists,
+    OutputLocked,
+    OutputUnwritable,
+)
+from geodeforest.geo.commit import CommitList, Renaming, keep, put_back, sync, sync_directory
+from geodeforest.geo.final_names import check_file, lies_in, refuse_inputs, refuse_twins
+from geodeforest.geo.fingerprints import Fingerprint, file_fingerprint
+from geodeforest.geo.scratch import (
+    CARRIED,
+    JOURNAL,
+    LIST,
+    PREVIOUS,
+    JournalPlace,
+    ScratchDirectory,
+    make_scratch,
+    scratch_left,
+)
+from geodeforest.geo.write_faults import final_name, is_full, may_pass, naming_faults, unwritable
 
-_REMEDIES = {
-    errno.ENOSPC: ("the disk is full", "free some space or write to another disk"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space or write to another disk"),
-    errno.EFBIG: ("files may not grow so large here", "write to another disk or raise the limit"),
-    errno.EROFS: ("the file system is read-only", "write to another directory"),
-    errno.EACCES: ("permission is denied", "check the directory's permissions"),
-    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
-    errno.ENOENT: ("its directory takes no new files", "write to another directory"),
-    errno.EPERM: ("the operation is not permitted", "check the directory's permissions"),
-}
-# Faults that only writing has, so that one of them inside the block is an output's.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+__all__ = ["DirectoryOutput", "OutputSet", "final_name", "forget", "naming_faults", "unwritable"]
 
-# A write that failed was hardly larger than this.
-_BLOCK_BYTES = 2**20
+GO_ON = "run the same command again to continue"
+"""Said where a journal is left behind."""
 
-_SCRATCH = re.compile(r"\..+\.gdf-[^.]+")
-_IN_SCRATCH = re.compile(r"\.[^/\\]+\.gdf-[^./\\]+[/\\]")
-
-
-def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwritable:
-    """The error that tells why an output cannot be written, by its final name.
-
-    The reason lies at the end of a chain of causes. GDAL often gives none, then the disk
-    itself is asked.
-    """
-    while error.__cause__ is not None:
-        error = error.__cause__
-    final = final_name(path)
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None and _is_disk_full(final):
-        number = errno.ENOSPC
-    if number in _REMEDIES:
-        return OutputUnwritable(final, *_REMEDIES[number])
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, SystemError):  # rasterio's "Unknown GDAL Error"
-        words = "for an unknown reason"
-    line = _IN_SCRATCH.sub("", words.splitlines()[0]).rstrip(". ")
-    remedy = "check that the disk is not full and write again"
-    return OutputUnwritable(final, f"cannot be written ({line})", remedy)
-
-
-def _is_disk_full(final: Path) -> bool:
-    for directory in final.absolute().parents:
-        with suppress(OSError):  # it may be one that is only now being made
-            return shutil.disk_usage(directory).free < _BLOCK_BYTES
-    return False
-
-
-@contextmanager
-def naming_faults(path: str | os.PathLike[str], *kinds: type[BaseException]) -> Iterator[None]:
-    """Turn what the operating system and ``kinds`` raise inside into ``OutputUnwritable``."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, GeodeforestError) or not isinstance(error, (OSError, *kinds)):
-            raise
-        raise unwritable(path, error) from error
-
-
-def final_name(path: str | os.PathLike[str]) -> Path:
-    """The path that something written in a scratch directory will have in the end."""
-    return Path(*(part for part in Path(path).parts if not _SCRATCH.fullmatch(part)))
+_RESUMED = frozenset({JOURNAL, CARRIED})
 
 
 class OutputSet:
     """Files that are written together: all of them appear, in the given order, or none.
 
     Entering reserves a scratch directory beside each. Leaving without an error renames
-    them into place; leaving with one removes the scratch and touches no final name. Those
-    in ``replaceable`` are replaced even without ``overwrite``.
+    them into place; leaving with one touches no final name. Those in ``replaceable`` are replaced
+    even without ``overwrite``, and so are those that a process put there that was killed before it
+    had put them all.
+
+    With ``home``, one of the outputs, the work can be resumed: ``take_up`` has to be called once it
+    is known what it is, and what lies in the home's scratch directory by the names ``JOURNAL`` and
+    ``CARRIED`` outlives errors that need not come again. With ``lingers`` it stays known there that
+    the outputs are finished, until ``forget`` is called.
 
     Raises:
         OptionError: two outputs are one file, or an output is an input.
@@ -107,17 +71,26 @@ class OutputSet:
         overwrite: bool = False,
         inputs: Iterable[object] = (),
         replaceable: Collection[Path] = (),
+        home: Path | None = None,
+        lingers: bool = False,
     ) -> None:
         self._finals = [Path(path) for path in paths]
         self._replaceable = frozenset(self._finals if overwrite else replaceable)
         self._scratch: dict[Path, ScratchDirectory] = {}
-        _refuse_twins(self._finals)
-        _refuse_inputs(self._finals, inputs)
+        self._held: dict[Path, Fingerprint] = {}
+        self._home, self._lingers = home, lingers
+        self._key: str | None = None
+        self._record: Mapping[str, Any] = {}
+        self._is_taken_up = self._is_finished = False
+        refuse_twins(self._finals)
+        refuse_inputs(self._finals, inputs)
+        left = self._list_left()
         for final in self._finals:
             _check_place(final)
             with naming_faults(final):
-                _check_file(final)
-            self._check_free(final)
+                check_file(final)
+            if left is None or not left.may_own(final):
+                self._check_free(final)
 
     def __contains__(self, path: object) -> bool:
         """Whether ``path`` is one of the outputs."""
@@ -127,14 +100,74 @@ class OutputSet:
         """Where to write what will become ``path``: the same file name in its scratch directory."""
         return self._scratch[Path(path)].path / Path(path).name
 
+    def fingerprint(self, path: Path) -> Fingerprint:
+        """What a finished output holds, before it has its name.
+
+        Raises:
+            OutputUnwritable: it cannot be read back.
+        """
+        if path not in self._held:
+            with naming_faults(path):
+                self._held[path] = file_fingerprint(self.scratch(path))
+        return self._held[path]
+
     def __enter__(self) -> Self:
         try:
             for final in self._finals:
                 self._scratch[final] = _reserve(final)
-        except BaseException:
-            self._remove_scratch()
+            if self._home is None:
+                self.take_up(None)
+        except BaseException as error:
+            self._leave(error)
             raise
         return self
+
+    def take_up(self, key: str | None, *, afresh: bool = False) -> Mapping[str, Any] | None:
+        """Say which work this is, and go on where an earlier process left it.
+
+        ``key`` is None for work that cannot be told from other work, so never resumed. Outputs of
+        which a killed process had renamed some get their names first. Returns the record of the
+        outputs if they are finished, and nothing is left to do. ``afresh`` resumes nothing.
+
+        Raises:
+            OutputExists: an output exists, and this work has not put it there.
+            OutputUnwritable: a file cannot be renamed.
+        """
+        left, done = self._list_left(), False
+        if left is not None:
+            if left.key is not None and left.names(self._finals):
+                with naming_faults(self._finals[0]):
+                    done = left.finish(self._replaceable)
+            if left.key == key:
+                self._replaceable |= {final for final in self._finals if left.owns(final)}
+        self._is_taken_up, self._key = True, None if afresh or self._home is None else key
+        if left is not None and done and left.key == self._key:
+            self._is_finished = True
+            return left.record
+        self.again()
+        return None
+
+    def again(self) -> None:
+        """Do the work of ``take_up`` even if its outputs are finished.
+
+        Raises:
+            OutputExists: as there.
+        """
+        self._is_finished = False
+        for final in self._finals:
+            self._check_free(final)
+        for final, directory in self._scratch.items():
+            directory.sweep(_RESUMED if final == self._home and self._key is not None else ())
+
+    def journal_place(self) -> JournalPlace | None:
+        """Where a journal may lie, and of what; None for work that cannot be resumed."""
+        if self._home is None or self._key is None or self._scratch[self._home].lock is None:
+            return None
+        return JournalPlace(self._scratch[self._home].path, self._key, self._home)
+
+    def conclude(self, record: Mapping[str, Any]) -> None:
+        """Tell what ``take_up`` is to return where this work was finished already."""
+        self._record = record
 
     def __exit__(
         self,
@@ -143,31 +176,63 @@ class OutputSet:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._is_finished:
                 self._commit()
-            elif _is_full(error):
+            elif error is not None and is_full(error):
                 raise unwritable(self._blamed(error), error) from error
-        finally:
-            self._remove_scratch()
+        except BaseException as failure:
+            self._leave(failure)
+            raise
+        self._leave(error)
 
     def _commit(self) -> None:
         for final in self._finals:
             with naming_faults(final):
-                _sync(self.scratch(final))
+                sync(self.scratch(final))
+                sync_directory(self._scratch[final].path)
+            self._check_free(final)  # it may have appeared while this was at work
+        listed = self._write_list()
         done: list[Path] = []
         try:
             for final in self._finals:
                 with naming_faults(final):
-                    self._check_free(final)  # it may have appeared while this was at work
+                    self._check_free(final)
                     done.append(final)
-                    _keep(final, self._scratch[final].path / PREVIOUS)
+                    keep(final, self._scratch[final].path / PREVIOUS)
                     os.replace(self.scratch(final), final)
         except BaseException:
             for final in reversed(done):
-                _put_back(final, self._scratch[final].path / PREVIOUS, self.scratch(final))
+                put_back(final, self._scratch[final].path / PREVIOUS, self.scratch(final))
+            if listed is not None:
+                (listed / LIST).unlink(missing_ok=True)
             raise
         for directory in {final.parent for final in self._finals}:
-            _sync_directory(directory)
+            sync_directory(directory)
+
+    def _write_list(self) -> Path | None:
+        """List what gets which name; not for one file whose work is never resumed."""
+        if len(self._finals) < 2 and self._key is None:
+            return None
+        home = self._home or self._finals[0]
+        directory = self._scratch[home].path
+        files = [
+            Renaming.of(
+                self.scratch(final),
+                final,
+                self.fingerprint(final),
+                replaces=final in self._replaceable,
+            )
+            for final in self._finals
+        ]
+        with naming_faults(home):
+            CommitList(tuple(files), self._key, self._record).write(directory)
+            sync_directory(directory)
+        return directory
+
+    def _list_left(self) -> CommitList | None:
+        home = self._home or next(iter(self._finals), None)
+        directory = None if home is None else scratch_left(home)
+        return None if directory is None else CommitList.read(directory)
 
     def _check_free(self, final: Path) -> None:
         if final not in self._replaceable and os.path.lexists(final):
@@ -177,9 +242,32 @@ class OutputSet:
         named = final_name(error.filename) if isinstance(error.filename, str) else None
         return named if named in self._scratch else self._finals[0]
 
-    def _remove_scratch(self) -> None:
-        for directory in self._scratch.values():
-            directory.remove()
+    def _leave(self, error: BaseException | None) -> None:
+        """Leave in the scratch directories what someone may go on with, and drop the locks."""
+        if error is not None and not self._is_taken_up:
+            for directory in self._scratch.values():
+                directory.leave()
+            return
+        kept = self._kept(error)
+        # The home last: it holds the list.
+        for final in sorted(self._scratch, key=lambda final: final == self._home):
+            directory = self._scratch[final]
+            if kept and final == self._home:
+                directory.sweep(kept)
+                directory.leave()
+            else:
+                directory.remove()
+
+    def _kept(self, error: BaseException | None) -> frozenset[str]:
+        """Which files in the home's scratch directory outlive this."""
+        if self.journal_place() is None or self._home is None:
+            return frozenset()
+        if error is None:
+            return frozenset({LIST} if self._lingers else ())
+        if may_pass(error) and self._scratch[self._home].holds(JOURNAL):
+            error.add_note(GO_ON)
+            return _RESUMED
+        return frozenset()
 
 
 class DirectoryOutput:
@@ -213,7 +301,7 @@ class DirectoryOutput:
         if Path.cwd().is_relative_to(absolute):
             raise OptionError(f"{path}: is the current directory or above it; give a new directory")
         for source in inputs:
-            if isinstance(source, str | os.PathLike) and _lies_in(Path(source), self._final):
+            if isinstance(source, str | os.PathLike) and lies_in(Path(source), self._final):
                 raise OptionError(f"{path}: holds the input {source}; give another directory")
         _check_place(self._final)
         with naming_faults(self._final):
@@ -221,6 +309,7 @@ class DirectoryOutput:
 
     def __enter__(self) -> Path:
         self._scratch = _reserve(self._final)
+        self._scratch.sweep()
         work = self._scratch.path / self._final.name
         with naming_faults(self._final):
             work.mkdir()
@@ -237,7 +326,7 @@ class DirectoryOutput:
         try:
             if error is None:
                 self._commit(self._scratch.path)
-            elif _is_full(error):
+            elif is_full(error):
                 raise unwritable(self._final, error) from error
         finally:
             self._scratch.remove()
@@ -264,8 +353,8 @@ class DirectoryOutput:
         with naming_faults(self._final):
             for file in sorted(work.rglob("*")):
                 if file.is_file():
-                    _sync(file)
-            _sync_directory(work)
+                    sync(file)
+            sync_directory(work)
             self._check_existing()
             if os.path.lexists(self._final):
                 os.replace(self._final, previous)
@@ -275,47 +364,7 @@ class DirectoryOutput:
                 if previous.exists():
                     os.replace(previous, self._final)
                 raise
-        _sync_directory(self._final.parent)
-
-
-def _is_full(error: BaseException) -> TypeGuard[OSError]:
-    return (
-        isinstance(error, OSError)
-        and not isinstance(error, GeodeforestError)
-        and error.errno in _FULL
-    )
-
-
-def _refuse_twins(finals: Sequence[Path]) -> None:
-    seen: set[object] = set()
-    for final in finals:
-        place = os.path.normcase(os.path.join(os.path.realpath(final.parent), final.name))
-        names = {place, _identity(final)} - {None}
-        if names & seen:
-            raise OptionError(f"{final}: is the name of two outputs; give each its own")
-        seen |= names
-
-
-def _refuse_inputs(finals: Sequence[Path], inputs: Iterable[object]) -> None:
-    paths = [Path(path) for path in inputs if isinstance(path, str | os.PathLike)]
-    read = {_identity(path) for path in paths} - {None}
-    for final in finals:
-        if _identity(final) in read:
-            raise OptionError(f"{final}: the output is the input; give another output")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from all others, whatever its name; None where there is no file."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _lies_in(path: Path, directory: Path) -> bool:
-    place = _identity(directory)
-    return place is not None and place in map(_identity, path.absolute().parents)
+        sync_directory(self._final.parent)
 
 
 def _check_place(final: Path) -> None:
@@ -327,46 +376,13 @@ def _check_place(final: Path) -> None:
         raise OutputUnwritable(final, f"there is no directory {final.parent}", "create it first")
 
 
-def _check_file(final: Path) -> None:
-    if final.is_dir():
-        raise OutputUnwritable(final, "is a directory", "give a file name")
-    if final.exists() and not final.is_file():  # to replace /dev/null would harm the system
-        raise OutputUnwritable(final, "is not a regular file", "give a file name")
-
-
 def _reserve(final: Path) -> ScratchDirectory:
     # Making it is the true test of whether the directory can be written.
     with naming_faults(final):
         return make_scratch(final)
 
 
-def _keep(final: Path, previous: Path) -> None:
-    if not os.path.lexists(final):
-        return
-    try:
-        os.link(final, previous, follow_symlinks=False)
-    except (OSError, NotImplementedError):  # a file system without hard links
-        os.replace(final, previous)
-
-
-def _put_back(final: Path, previous: Path, scratch: Path) -> None:
-    if os.path.lexists(previous):
-        os.replace(previous, final)
-    elif not os.path.lexists(scratch):  # the new file had taken a free name
-        final.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    # Windows flushes only files that are open for writing.
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    if os.name != "posix":  # elsewhere a directory cannot be opened
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def forget(home: Path) -> None:
+    """Forget that the outputs of a resumable set that lingers are finished."""
+    with suppress(OSError, OutputLocked):  # what another scan does there is its own affair
+        make_scratch(home).remove()

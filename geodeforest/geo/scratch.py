@@ -11,6 +11,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ from geodeforest.errors import OutputLocked
 SUFFIX = ".gdf-"
 PREVIOUS = "previous"
 """What was under the final name, while it is being replaced."""
+
+LIST = "commit"
+"""The list of files that get their names together."""
+
+JOURNAL, CARRIED = "journal", "carried"
+"""Where a scan that was broken off goes on."""
 
 _LOCK = ".in-use"
 
@@ -34,6 +41,9 @@ class ScratchDirectory:
 
     def remove(self) -> None:
         """Take it away, and let others have the output."""
+        if self.lock is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
         try:
             self.sweep()
         except BaseException:  # a signal in mid-removal: once more, then let it end the program
@@ -52,27 +62,55 @@ class ScratchDirectory:
             self.path.rmdir()
         self.lock.close()
 
-    def sweep(self) -> None:
-        """Empty it."""
-        if self.lock is None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            return
-        for entry in list(self.path.iterdir()):
+    def leave(self) -> None:
+        """Let others have the output, and what is in here; an empty one goes."""
+        if self.lock is None or all(entry.name == _LOCK for entry in self.path.iterdir()):
+            self.remove()
+        else:
+            self.lock.close()
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of that name with anything in it."""
+        with suppress(OSError):
+            return (self.path / name).stat().st_size > 0
+        return False
+
+    def sweep(self, keep: Collection[str] = ()) -> None:
+        """Empty it, but for the files to keep."""
+        # The list last: while it is there, a file that it names is known to be this run's.
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == LIST):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
-            elif entry.name != _LOCK:
+            elif entry.name != _LOCK and entry.name not in keep:
                 with suppress(OSError):
                     entry.unlink()
 
 
+def scratch_left(final: Path) -> Path | None:
+    """The scratch directory of an output, if there is one that nobody else can have put there."""
+    path = _path(final)
+    with suppress(OSError):
+        return path if path.exists() and _is_own(path) else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """The directory of a journal, the hexadecimal ``key`` of its work, and the output it is for."""
+
+    directory: Path
+    key: str
+    named: Path
+
+
 def make_scratch(final: Path) -> ScratchDirectory:
-    """Make the scratch directory of an output, or take over what a dead process left.
+    """Make the scratch directory of an output, or take over what a dead process left in it.
 
     Raises:
         OutputLocked: a living process is writing the same output.
         OSError: the directory cannot be written.
     """
-    path = final.with_name(f".{final.name}{SUFFIX}scratch")
+    path = _path(final)
     while True:
         with suppress(FileExistsError):
             path.mkdir(0o700)
@@ -90,6 +128,10 @@ def make_scratch(final: Path) -> ScratchDirectory:
     # Nobody can tell whether a directory without a lock is in use, so each has its own.
     made = tempfile.mkdtemp(prefix=f".{final.name}{SUFFIX}", dir=final.parent)
     return ScratchDirectory(final.parent / Path(made).name, None)
+
+
+def _path(final: Path) -> Path:
+    return final.with_name(f".{final.name}{SUFFIX}scratch")
 
 
 def _is_own(path: Path) -> bool:
@@ -132,5 +174,4 @@ def _taken_over(scratch: ScratchDirectory, final: Path) -> ScratchDirectory:
     previous = scratch.path / PREVIOUS
     if os.path.lexists(previous) and not os.path.lexists(final):
         os.replace(previous, final)  # the process died between two renames
-    scratch.sweep()
     return scratch

@@ -301,7 +301,7 @@ def _scene(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="geodeforest-")))
         classes, scores = scratch / "classes.tif", scratch / "scores.tif"
-        targets = Targets(classes=classes, scores=scores)
+        targets = Targets(classes=classes, scores=scores, resume=False)
         scan_to(os.fspath(scene), targets, options.scanning, model, progress)
         found = stack.enter_context(open_class_map(classes, scores))
         labels = stack.enter_context(open_labels(labels_path, found.profile, rule))

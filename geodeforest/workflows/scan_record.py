@@ -18,7 +18,6 @@ from geodeforest.core.options import PathLike, ScanOptions, ScanPlan
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import ModelSpec
 from geodeforest.geo.files import OutputSet, naming_faults
-from geodeforest.geo.fingerprints import file_fingerprint
 from geodeforest.geo.opening import gdal_version
 from geodeforest.geo.origin import Origin
 from geodeforest.geo.profile import SceneProfile
@@ -181,8 +180,7 @@ def written_files(targets: Targets, outputs: OutputSet) -> list[dict[str, Any]]:
     listed = []
     for path in targets.named():
         if path != targets.report:
-            with naming_faults(path):
-                listed.append(file_fingerprint(outputs.scratch(path)).facts())
+            listed.append(outputs.fingerprint(path).facts())
     return listed
 
 

@@ -156,3 +156,33 @@ class ScanReport:
             whole = Window(0, 0, raster.height, raster.width)
             values: NDArray[np.uint8] = raster.read(window or whole).values[0]
         return values
+
+
+_TOLD = ("counts", "hectares", "outline_area_change", "classes", "outputs", "seconds")
+
+
+def report_of(record: Mapping[str, Any], rasters: Mapping[str, Path]) -> ScanReport:
+    """The report of a scan that was finished before, from its run record."""
+    counts, hectares, model = record["counts"], record["hectares"], record["model"]
+    return ScanReport(
+        scene=record["scene"]["name"],
+        model=f"{model['name']} {model['version']}",
+        scene_px=counts["scene_px"],
+        assessed_px=counts["assessed_px"],
+        not_assessed_px=counts["not_assessed_px"],
+        assessed_ha=hectares["assessed"],
+        not_assessed_ha=hectares["not_assessed"],
+        deforested_ha=hectares["deforested"],
+        polygon_count=counts["polygons"],
+        dropped_count=counts["polygons_under_min_area"],
+        classes=[ClassArea(**each) for each in record["classes"]],
+        outputs=record["outputs"],
+        seconds=record["seconds"],
+        outline_area_change=record["outline_area_change"],
+        record={name: value for name, value in record.items() if name not in _TOLD},
+        outside_px=counts["outside_px"],
+        outside_ha=hectares["outside"],
+        failed_px=counts["failed_px"],
+        failed_ha=hectares["failed"],
+        _rasters=rasters,
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any, Literal
 
-from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions
+from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions, ScanPlan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import ModelSpec
@@ -17,14 +18,18 @@ from geodeforest.errors import (
     NothingAssessed,
     OptionError,
     PartlyUnread,
+    ScanResumed,
     UnlikelyNumbers,
 )
+from geodeforest.geo.files import OutputSet
+from geodeforest.geo.journal import RowJournal
 from geodeforest.geo.scene import Scene, Source, block_cache
-from geodeforest.scanning import Radiometry, radiometry, scan_rows
+from geodeforest.scanning import WHOLE, Radiometry, SettledRows, radiometry, scan_rows
 from geodeforest.workflows.budget import check_budget, plan_of
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
+from geodeforest.workflows.resume import Scan, resumed_rows, what_goes_on, work_key
 from geodeforest.workflows.run_inputs import RunInputs
 from geodeforest.workflows.scan_record import (
     band_facts,
@@ -35,7 +40,7 @@ from geodeforest.workflows.scan_record import (
     write_record,
     written_files,
 )
-from geodeforest.workflows.scan_report import ScanReport
+from geodeforest.workflows.scan_report import ScanReport, report_of
 from geodeforest.workflows.scan_targets import PathLike, Targets, chosen_targets
 from geodeforest.workflows.scan_work import ScanWork
 
@@ -71,6 +76,7 @@ def scan(
     assign_crs: object = None,
     max_pixels: int = MAX_PIXELS,
     allow_vrt: bool = False,
+    resume: bool = True,
     progress: Progress | None = None,
 ) -> ScanReport:
     """Find deforestation in a scene. Writes no file unless a path is given.
@@ -107,6 +113,8 @@ def scan(
         assign_crs: the CRS of a scene that has a geotransform and none, such as "EPSG:32721".
         max_pixels: larger scenes are refused.
         allow_vrt: open VRT files that only put plain local rasters together.
+        resume: continue an interrupted scan of the same inputs, model and options into the same
+            first output; False starts afresh, and cannot be continued itself.
         progress: called with the chips done and their total.
 
     Raises:
@@ -138,7 +146,7 @@ def scan(
         max_pixels=max_pixels,
         allow_vrt=allow_vrt,
     )
-    targets = chosen_targets(output, classes, scores, report, overwrite=overwrite)
+    targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
     if model is None or isinstance(model, str | os.PathLike):
         model = load_model(model, engine)
     if not hasattr(model, "spec"):
@@ -202,9 +210,17 @@ def scan_to(
         found = _doubts(opened, how)
         chosen = choices(options, plan, how, reading)
         record = opening_record(spec, input_facts(inputs), chosen, found, held)
+        key = work_key(record, predictor)
+        finished = outputs.take_up(key, afresh=not targets.resume)
+        if finished is not None:
+            warnings.warn(f"{opened.profile.name}: {_FINISHED}", ScanResumed, stacklevel=3)
+            if not targets.keep:
+                return report_of(finished, targets.places())
+            outputs.again()
         work = ScanWork(inputs, spec, options, origin_of(record))
         # Closed before the scene, so that no thread reads what is no longer open.
-        rows = stack.enter_context(closing(scan_rows(opened, predictor, plan, how, progress)))
+        scan = partial(scan_rows, opened, predictor, plan, how, progress)
+        rows = stack.enter_context(_rows(scan, plan, outputs, opened))
         with read.unchanged():
             frame = work.run(rows, targets, outputs)
         record["files"] = written_files(targets, outputs)
@@ -212,7 +228,28 @@ def scan_to(
         _say_what_is_missing(report)
         if targets.report is not None:
             write_record(outputs.scratch(targets.report), report)
+        outputs.conclude(report.to_dict())
     return report
+
+
+@contextmanager
+def _rows(
+    scan: Scan, plan: ScanPlan, outputs: OutputSet, scene: Scene
+) -> Iterator[Generator[SettledRows]]:
+    """The scene's rows, journalled where that is of use."""
+    place, name = outputs.journal_place(), scene.profile.name
+    with ExitStack() as stack:
+        if place is None:
+            yield stack.enter_context(closing(scan(WHOLE)))
+            return
+        journal = stack.enter_context(RowJournal(place, scene.width))
+        said = what_goes_on(plan, journal)
+        if said is not None:
+            warnings.warn(f"{name}: {said}", ScanResumed, stacklevel=5)
+        yield stack.enter_context(closing(resumed_rows(scan, plan, journal)))
+
+
+_FINISHED = "was finished before; not scanned again"
 
 
 def _say_what_is_missing(report: ScanReport) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geodeforest.errors import NotGeoreferenced, OptionError
-from geodeforest.geo.files import OutputSet
+from geodeforest.geo.files import OutputSet, forget
 from geodeforest.geo.ground import is_on_earth
 from geodeforest.geo.names import scene_stem, split_names
 from geodeforest.geo.profile import SceneProfile
@@ -27,7 +27,8 @@ PathLike = str | os.PathLike[str]
 class Targets:
     """Where the results go. ``keep`` also holds the polygons in memory.
 
-    ``scratch`` is the folder of rasters that nobody named.
+    ``scratch`` is the folder of rasters that nobody named. ``resume`` goes on where the same scan
+    was broken off. With ``lingers`` a finished scan is not done again until ``forget`` is called.
 
     Raises:
         OptionError: a file's extension is not that of its content.
@@ -40,6 +41,8 @@ class Targets:
     overwrite: bool = False
     keep: bool = False
     scratch: Scratch | None = None
+    resume: bool = True
+    lingers: bool = False
 
     def __post_init__(self) -> None:
         for path in self.polygons:
@@ -62,6 +65,10 @@ class Targets:
         """Class map and score map, as far as there are any."""
         found = {"classes": self.classes, "scores": self.scores}
         return {name: path for name, path in found.items() if path is not None}
+
+    def places(self) -> dict[str, Path]:
+        """The rasters, to be found from any directory."""
+        return {name: path.absolute() for name, path in self.rasters().items()}
 
     def named(self) -> list[Path]:
         """``paths``, without those in the scratch."""
@@ -94,8 +101,24 @@ class Targets:
 
     def reserve(self, inputs: Sequence[object]) -> OutputSet:
         """The files as a set, of which a style may always be replaced."""
-        paths, styles = self.paths(), self.styles()
-        return OutputSet(paths, overwrite=self.overwrite, inputs=inputs, replaceable=styles)
+        return OutputSet(
+            self.paths(),
+            overwrite=self.overwrite,
+            inputs=inputs,
+            replaceable=self.styles(),
+            home=self.home(),
+            lingers=self.lingers,
+        )
+
+    def home(self) -> Path | None:
+        """The output beside which lies what a later scan goes on from; None without any."""
+        return next(iter(self.named()), None)
+
+    def forget(self) -> None:
+        """Forget that the scan is finished; an output of that name is then one that exists."""
+        home = self.home()
+        if home is not None and self.lingers:
+            forget(home)
 
 
 def chosen_targets(
@@ -105,6 +128,7 @@ def chosen_targets(
     report: PathLike | None,
     *,
     overwrite: bool,
+    resume: bool = True,
 ) -> Targets:
     """The targets that arguments of ``scan`` name; True is a file in a scratch folder.
 
@@ -121,6 +145,7 @@ def chosen_targets(
         scores=_raster_path("scores", scores, scratch),
         report=None if report is None else _path("report", report),
         overwrite=overwrite,
+        resume=resume,
         keep=True,
         scratch=scratch,
     )
@@ -139,9 +164,9 @@ def check_outputs(
     """
     inputs = [name for scene in scenes for name in split_names(os.fspath(scene))]
     paths = [path for some in targets for path in some.paths()]
-    styles = [path for some in targets for path in some.styles()]
-    overwrite = all(some.overwrite for some in targets)
-    OutputSet(paths, overwrite=overwrite, inputs=[*inputs, *beside], replaceable=styles)
+    OutputSet(paths, overwrite=True, inputs=[*inputs, *beside])
+    for some in targets:
+        some.reserve(())
 
 
 def _path(name: str, asked: object) -> Path:

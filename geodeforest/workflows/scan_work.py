@@ -160,7 +160,7 @@ class ScanWork:
             failed_px=self.failed[0],
             failed_ha=self.failed[1],
             _frame=frame,
-            _rasters={name: path.absolute() for name, path in targets.rasters().items()},
+            _rasters=targets.places(),
             _scratch=targets.scratch,
         )
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -162,12 +163,10 @@ def test_a_bad_option_is_exit_2(scene, tmp_path, option):
     error_line(run(scene, *option, "-o", tmp_path / "p.geojson", code=2))
 
 
-def test_help_shows_only_what_works():
+def test_help_shows_what_works():
     shown = run("--help").stdout
-    for option in ("--classes", "--min-area", "--engine", "--baseline", "--mask", "--aoi"):
+    for option in ("--classes", "--min-area", "--engine", "--baseline", "--mask", "--resume"):
         assert option in shown
-    for later in ("--resume",):
-        assert later not in shown
 
 
 @pytest.mark.parametrize("option", ["--classes", "--scores", "--report"])
@@ -313,13 +312,13 @@ def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
     (out / "p.geojson").write_text("old")
     files = ("-o", out / "p.geojson", "--classes", out / "c.tif", "--scores", out / "x.tif")
     with subprocess.Popen(
-        command(large_scene, *files, "-q", "--overwrite"),
+        command(large_scene, *files, "-q", "--overwrite", "--no-resume"),
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup it is ignored
     ) as scanning:
         until = time.monotonic() + 60
-        while not list(out.glob(".x.tif.gdf-*/*.tiles.tif")) and time.monotonic() < until:
+        while not list(out.glob(".x.tif.gdf-*/[!.]*")) and time.monotonic() < until:
             time.sleep(0.02)
         time.sleep(0.3)
         sent = time.monotonic()
@@ -337,6 +336,103 @@ def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
     assert (out / "p.geojson").read_text() == "old"
 
 
+@dataclass(frozen=True)
+class Stopping(ThresholdPredictor):
+    """Is interrupted at the call ``stop``, counted over all scenes."""
+
+    stop: int = 10**9
+    calls: list = field(default_factory=list, repr=False)
+
+    def __repr__(self):
+        return "Stopping"
+
+    def predict(self, chips, scene_level=None):
+        self.calls.append(1)
+        if len(self.calls) == self.stop:
+            raise KeyboardInterrupt
+        return super().predict(chips)
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    """Loads a model that stops at a call; returns the calls so far."""
+
+    def load(stop=10**9):
+        import geodeforest.workflows.load_model as loading
+
+        model = Stopping(stop=stop)
+        monkeypatch.setattr(loading, "load_model", lambda *_: model)
+        return model.calls
+
+    return load
+
+
+def test_an_interrupted_scan_says_how_to_go_on_and_goes_on(scene, tmp_path, stopping):
+    calls = stopping(4)
+    files = ("-o", tmp_path / "p.geojson", "--threads", "1")
+    result = run(scene, *files, code=130)
+    assert error_free(result) == [
+        "geodeforest: interrupted; run the same command again to continue"
+    ]
+    calls = stopping()
+    first, *_ = error_free(run(scene, *files))
+    assert first == "geodeforest: warning: scene.tif: continuing at row 36 of 100"
+    assert len(calls) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.geojson", "scene.tif"]
+
+
+def error_free(result):
+    lines = result.stderr.splitlines()
+    assert not [line for line in lines if "error" in line]
+    return lines
+
+
+def test_without_resume_an_interrupt_leaves_nothing(scene, tmp_path, stopping):
+    stopping(4)
+    result = run(scene, "-o", tmp_path / "p.geojson", "--no-resume", "--threads", "1", code=130)
+    assert error_free(result) == ["geodeforest: interrupted; run the same command again"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.tif"]
+
+
+def three_scenes(tmp_path):
+    return [
+        make_scene(tmp_path / f"{name}.tif", np.full((3, 100, 120), value, np.uint8))
+        for name, value in (("a", 200), ("b", 100), ("c", 50))
+    ]
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_scenes_finished_before_the_interrupt_are_not_scanned_again(tmp_path, stopping, more):
+    scenes = three_scenes(tmp_path)
+    files = ("-o", tmp_path / "{scene}.gpkg", "--scores", tmp_path / "{scene}_s.tif", *more)
+    stopping(14)
+    run(*scenes, *files, "--json", code=130)
+    before = (tmp_path / "a.gpkg").stat().st_ino
+    calls = stopping()
+    result = run(*scenes, *files, "--json")
+    assert len(calls) <= 10
+    assert "a.tif: was finished before; not scanned again" in result.stderr
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["scene"]["name"] for record in records] == ["a.tif", "b.tif", "c.tif"]
+    assert records[0]["counts"]["polygons"] == 1
+    assert (tmp_path / "a.gpkg").stat().st_ino == before
+    assert not list(tmp_path.glob(".*"))
+    if not more:
+        assert "a.gpkg: the output exists" in error_line(run(*scenes, *files, code=5))
+
+
+def test_a_finished_output_that_was_changed_is_in_the_way(tmp_path, stopping):
+    scenes = three_scenes(tmp_path)
+    stopping(14)
+    run(*scenes, "-o", tmp_path / "{scene}.geojson", code=130)
+    changed = (tmp_path / "a.geojson").read_bytes().replace(b"small", b"SMALL")
+    (tmp_path / "a.geojson").write_bytes(changed)
+    stopping()
+    result = run(*scenes, "-o", tmp_path / "{scene}.geojson", code=5)
+    assert "a.geojson: the output exists" in error_line(result)
+    assert (tmp_path / "a.geojson").read_bytes() == changed
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_outputs_of_a_living_scan_are_locked_and_the_litter_of_a_killed_one_is_swept(
     large_scene, scene, tmp_path
@@ -346,7 +442,7 @@ def test_outputs_of_a_living_scan_are_locked_and_the_litter_of_a_killed_one_is_s
     files = ("-o", out / "p.geojson", "--classes", out / "c.tif")
     with subprocess.Popen(command(large_scene, *files, "-q")) as scanning:
         until = time.monotonic() + 60
-        while not list(out.glob(".c.tif.gdf-*/*.tiles.tif")) and time.monotonic() < until:
+        while not list(out.glob(".c.tif.gdf-*/[!.]*")) and time.monotonic() < until:
             time.sleep(0.02)
         line = error_line(run(scene, *files, code=75))
         scanning.kill()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -304,7 +305,7 @@ def test_gdals_errors_ask_the_disk_for_the_reason(tmp_path, monkeypatch):
     error = RuntimeError("TIFFAppendToStrip: Write error at scanline 0")
     assert "Write error at scanline 0); check" in str(unwritable(tmp_path / "x.tif", error))
     full = SimpleNamespace(free=4096)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     assert "the disk is full; free some space" in str(unwritable(tmp_path / "x.tif", error))
 
 
@@ -418,7 +419,7 @@ def test_a_directory_that_is_not_there_yet_asks_the_disk_too(tmp_path, monkeypat
         os.stat(path)
         return SimpleNamespace(free=4096)
 
-    monkeypatch.setattr(files.shutil, "disk_usage", disk_usage)
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     error = RuntimeError("TIFFWriteDirectoryTagData:IO error writing tag data")
     assert "the disk is full" in str(unwritable(tmp_path / "chips" / "a.tif", error))
 
