@@ -304,6 +304,7 @@ _RULES: Mapping[str, _Rule] = {
         _conv_transpose, frozenset({"strides", "pads", "output_padding"}), constants=2
     ),
     "MaxPool": _Rule(_max_pool, frozenset({"kernel_shape", "strides"})),
+    "Neg": _Rule(_same),
     "Relu": _Rule(_same),
     "Reshape": _Rule(_reshape, constants=1, channels_second=False),
     "Resize": _Rule(
@@ -311,6 +312,7 @@ _RULES: Mapping[str, _Rule] = {
         frozenset({"mode", "coordinate_transformation_mode", "nearest_mode"}),
         constants=1,
     ),
+    "Sigmoid": _Rule(_same, channels_second=False),
     "Softmax": _Rule(_softmax, frozenset({"axis"}), channels_second=False),
     "Sub": _Rule(_sub, inputs=2),
     "Transpose": _Rule(_transpose, frozenset({"perm"}), channels_second=False),

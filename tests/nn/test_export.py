@@ -161,6 +161,27 @@ def test_the_graph_is_folded_named_and_accepted(shape):
     assert facts.outputs == {"scores": ("n", "rows", "cols", 2)}
 
 
+@pytest.mark.parametrize("stem", [1, 2])
+def test_three_classes_keep_their_softmax(stem, tmp_path):
+    shape = replace(SHAPES["separable"], stem=stem)
+    third = ClassDef(2, "other", "other")
+    spec = replace(spec_of(shape), classes=(*spec_of(shape).classes, third))
+    model = trained(spec)
+    export_model(model, spec, tmp_path, CARD)
+    chips, _ = noise(spec)
+    expected = np.asarray(model(chips, training=False))
+    np.testing.assert_allclose(OnnxPredictor(tmp_path).predict(chips), expected, atol=1e-5)
+    assert {"Softmax"} == {"Softmax", "Sigmoid"} & check_graph(
+        tmp_path / "model.onnx"
+    ).operators.keys()
+
+
+def test_two_classes_end_in_one_logistic_function_of_one_channel():
+    facts = check_graph(to_onnx(trained(spec_of(SHAPES["separable"]))).SerializeToString())
+    assert {"Sigmoid"} == {"Softmax", "Sigmoid"} & facts.operators.keys()
+    assert facts.operators["Resize"] == 3  # two levels up, and the stem's stride at the end
+
+
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - {"seed-unet"}))
 def test_the_named_architectures_are_accepted_at_full_size(name):
     model = build_unet(bands=3, classes=3, architecture=name, scene_inputs=1)
@@ -248,7 +269,7 @@ def test_a_graph_that_differs_from_keras_is_not_written(spec, network, tmp_path,
     def wrong(model):
         proto = to_onnx(model)
         tensor = next(t for t in proto.graph.initializer if t.name == "logits/bias")
-        changed = np.frombuffer(tensor.raw_data, np.float32) + np.float32([0.01, 0])
+        changed = np.frombuffer(tensor.raw_data, np.float32) + np.float32(0.01)
         tensor.raw_data = changed.tobytes()
         return proto
 

@@ -26,7 +26,7 @@ BANDS, LEVELS, CLASSES = 3, 3, 2
 
 
 def graph_of_a_unet() -> onnx.ModelProto:
-    """Two levels, one scene input, all that an exported graph may hold but ConvTranspose."""
+    """Two levels, one scene input, and a softmax, as networks of three classes end."""
     draw = np.random.default_rng(7)
 
     def weights(name, *dims):

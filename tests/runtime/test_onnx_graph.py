@@ -51,7 +51,7 @@ def test_the_facts_are_those_that_onnx_itself_reads(unet):
     assert (facts.ir_version, facts.opset) == (8, 17)
     assert facts.parameters == sum(math.prod(t.dims) for t in floats)
     assert sum(facts.operators.values()) == len(unet.graph.node)
-    assert set(facts.operators) == OPERATORS - {"ConvTranspose"}
+    assert set(facts.operators) == OPERATORS - {"ConvTranspose", "Neg", "Sigmoid"}
     assert facts.inputs == {"chips": ("n", "rows", "cols", 3), "scene_level": ("n", 3)}
     assert facts.outputs == {"scores": ("n", "rows", "cols", 2)}
 
@@ -59,6 +59,20 @@ def test_the_facts_are_those_that_onnx_itself_reads(unet):
 def test_values_per_px_is_what_the_widest_step_holds_at_once(unet):
     # Joining holds the skip (4), the level carried up (5) and what they become (9).
     assert check(unet).values_per_px == 18
+
+
+def test_two_classes_may_come_from_the_difference_of_their_logits(unet):
+    put(unet, "last/k", np.zeros((1, 9, 3, 3), np.float32))
+    put(unet, "last/b", np.zeros(1, np.float32))
+    end = [
+        helper.make_node("Neg", ["last"], ["minus"]),
+        helper.make_node("Concat", ["minus", "last"], ["margins"], axis=1),
+        helper.make_node("Transpose", ["margins"], ["last_nhwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Sigmoid", ["last_nhwc"], ["scores"]),
+    ]
+    del unet.graph.node[-2:]
+    unet.graph.node.extend(end)
+    assert check(unet).outputs == {"scores": ("n", "rows", "cols", 2)}
 
 
 def test_a_file_is_checked_as_its_bytes_are(unet, tmp_path):
