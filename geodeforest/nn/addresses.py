@@ -67,14 +67,14 @@ def list_names(directory: str) -> list[str] | None:
         return os.listdir(directory) if os.path.isdir(directory) else None
 
 
-def read_text(name: str) -> str:
-    """The whole text of a file.
+def read_text(name: str, limit: int) -> str:
+    """The text of a file, or a little more than its first ``limit`` bytes.
 
     Raises:
         RecordError: it cannot be read.
     """
     with open_binary(name) as file:
-        return file.read().decode("utf-8", errors="replace")
+        return file.read(limit + 4).decode("utf-8", errors="replace")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ directory holds exactly the network that its spec describes.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,21 +78,32 @@ def load_keras(directory: str | Path) -> keras.Model:
         SpecError: ``model.json`` is wrong.
         WeightsError: the weights are not the file that the spec names, or do not fit.
     """
+    return load_described(directory)[1]
+
+
+def load_described(directory: str | Path) -> tuple[ModelSpec, keras.Model]:
+    """The spec of a model directory, and its network like ``load_keras``; each is read once.
+
+    Raises:
+        SpecError: ``model.json`` is wrong.
+        WeightsError: the weights are not the file that the spec names, or do not fit.
+    """
     home = Path(directory)
     path = home / WEIGHTS_FILE
     try:
         spec = ModelSpec.from_json((home / SPEC_FILE).read_text("utf-8", "replace"))
-        found = _file(path)
+        content = path.read_bytes()
     except OSError as error:
         why = f"it cannot be read ({error.strerror})"
         raise WeightsError(error.filename or home, why, "name a model directory") from error
+    found = ModelFile(hashlib.sha256(content).hexdigest(), len(content))
     if found != spec.files.get(WEIGHTS_FILE):
         why = f"it is not the file that {SPEC_FILE} names"
         raise WeightsError(path, why, "get the model directory again, whole")
     with _plain_float32():
         model = _rebuilt(spec, path, found.bytes)
-        _load_weights(model, path)
-    return model
+        _load_weights(model, path, content)
+    return spec, model
 
 
 def _rebuilt(spec: ModelSpec, path: Path, size: int) -> keras.Model:
@@ -190,8 +202,10 @@ def _file(path: Path) -> ModelFile:
     return ModelFile(digest, path.stat().st_size)
 
 
-def _load_weights(model: keras.Model, path: Path) -> None:
+def _load_weights(model: keras.Model, path: Path, content: bytes) -> None:
     """Read each weight of ``model`` from an HDF5 file as Keras writes it, and nothing else.
+
+    It is read from memory, so that it is what was hashed; ``path`` names it in errors.
 
     Keras' own reader passes over what is missing; here a weight that is not there, lies
     outside the file, or has another shape is an error.
@@ -200,7 +214,7 @@ def _load_weights(model: keras.Model, path: Path) -> None:
         WeightsError: the file does not hold the weights of this network.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(io.BytesIO(content), "r") as file:
             saved = _saved_layers(file)
             for layer in model.layers:
                 for number, weight in enumerate(layer.weights):

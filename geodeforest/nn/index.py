@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, SceneInput
-from geodeforest.errors import GeodeforestError, RecordError
+from geodeforest.errors import GeodeforestError, RecordError, brief
 
 SCHEMA = 1
 INDEX_NAME = "index.json"
@@ -36,6 +36,9 @@ DEFAULT_SCALES = {
     "float64": BandScale(0, 1),
 }
 """Stored numbers that become 0 and 1 where none are given."""
+
+INDEX_LIMIT = 2**26
+"""Characters of an index that are read; that of a million scenes has as many."""
 
 _REBUILD = "build the records again"
 
@@ -203,6 +206,8 @@ class RecordIndex:
             RecordError: not JSON, another schema, or a field missing or wrong.
         """
         try:
+            if len(text) > INDEX_LIMIT:
+                raise RecordError(path, f"has more than {INDEX_LIMIT:,} characters", _REBUILD)
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise RecordError(path, "is not JSON", _REBUILD) from error
@@ -213,7 +218,7 @@ class RecordIndex:
         except KeyError as error:
             raise RecordError(path, f"field `{error.args[0]}` is missing", _REBUILD) from error
         except (TypeError, ValueError, OverflowError, AttributeError, GeodeforestError) as error:
-            raise RecordError(path, f"has a wrong field ({error})", _REBUILD) from error
+            raise RecordError(path, f"has a wrong field ({brief(error)})", _REBUILD) from error
         if why := _nonsense(index):
             raise RecordError(path, why, _REBUILD)
         return index

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geodeforest.core.predicting import check_chips, check_scores, self_test
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import ModelError
-from geodeforest.nn.export import SPEC_FILE, WEIGHTS_FILE, load_keras
+from geodeforest.nn.export import WEIGHTS_FILE, load_described
 
 
 class KerasPredictor:
@@ -32,8 +32,7 @@ class KerasPredictor:
         """
         home = Path(directory)
         self._path = home / WEIGHTS_FILE
-        model = load_keras(home)
-        self._spec = ModelSpec.from_json((home / SPEC_FILE).read_text("utf-8"))
+        self._spec, model = load_described(home)
         # One graph per size: bilinear upsampling cannot be traced for sides yet unknown.
         self._run = tf.function(
             lambda inputs: model(inputs, training=False), reduce_retracing=False

@@ -31,6 +31,7 @@ from geodeforest.nn.example import Decoded, Kind, Record, decode
 from geodeforest.nn.features import Features
 from geodeforest.nn.framing import is_gzip, read_frames
 from geodeforest.nn.index import (
+    INDEX_LIMIT,
     INDEX_NAME,
     RecordFormat,
     RecordIndex,
@@ -245,7 +246,7 @@ def _locate(paths: Paths) -> tuple[tuple[str, ...], RecordIndex | None]:
     for name in names:
         index_path = join(name, INDEX_NAME)
         if is_file(index_path):
-            index = RecordIndex.from_json(read_text(index_path), index_path)
+            index = RecordIndex.from_json(read_text(index_path, INDEX_LIMIT), index_path)
             indexes.append(index)
             files += [join(name, shard.name) for shard in index.shards]
         else:

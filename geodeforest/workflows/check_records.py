@@ -24,11 +24,12 @@ def describe_records(paths: Sequence[str | os.PathLike[str]]) -> RecordIndex:
         RecordError: the index or, without one, a record is refused.
         MissingExtra: records must be read, and TensorFlow is not installed.
     """
-    from geodeforest.nn.index import INDEX_NAME, RecordIndex
+    from geodeforest.nn.index import INDEX_LIMIT, INDEX_NAME, RecordIndex
 
     if len(paths) == 1 and os.path.isfile(index := Path(paths[0]) / INDEX_NAME):
         try:
-            text = index.read_text("utf-8", errors="replace")
+            with index.open(encoding="utf-8", errors="replace") as file:
+                text = file.read(INDEX_LIMIT + 1)
         except OSError as error:
             why = f"cannot be read ({error.strerror})"
             raise RecordError(index, why, "check its permissions") from error

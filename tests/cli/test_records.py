@@ -191,3 +191,13 @@ def test_a_crafted_length_ends_with_7_in_a_process_of_its_own(tmp_path):
         f"geodeforest: error: {shard}: record 0: at byte 0 claims 1099511627776 bytes, "
         "more than the file has left; fetch or build the file again\n"
     )
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_a_huge_index_is_refused_without_being_parsed(command, tmp_path):
+    (tmp_path / "set").mkdir()
+    with (tmp_path / "set" / "index.json").open("wb") as file:
+        file.truncate(2**40)  # sparse
+    result = run(command, tmp_path / "set")
+    assert result.exit_code == 7
+    assert "index.json: has more than 67,108,864 characters" in result.stderr

@@ -291,6 +291,16 @@ def test_weights_that_the_spec_does_not_vouch_for_are_refused(home):
         load_keras(home)
 
 
+def test_weights_that_change_once_they_are_hashed_are_those_that_were(network, home, monkeypatch):
+    def then_change(spec, path, size):
+        path.write_bytes(b"something else")
+        return rebuilt(spec, path, size)
+
+    rebuilt = export._rebuilt
+    monkeypatch.setattr(export, "_rebuilt", then_change)
+    np.testing.assert_array_equal(load_keras(home).weights[0], network.weights[0])
+
+
 @pytest.mark.parametrize("name", ["model.json", "model.weights.h5"])
 def test_a_missing_file_is_refused_by_name(home, name):
     (home / name).unlink()

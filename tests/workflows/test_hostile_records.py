@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
+from geodeforest.cli import main
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import CLASSES, Architecture
 from geodeforest.errors import GeodeforestError
@@ -123,6 +128,45 @@ def test_a_loose_shard_is_refused_with_file_record_and_key(tmp_path, row, unseen
     shard.write_bytes(data)
     assert refused(shard, tmp_path / "m").startswith(f"{shard}: {what.format(len(TWO))}")
     assert not (tmp_path / "m").exists()
+
+
+COMMANDS = {
+    "train": ("train", "{}", "-o", "m", "--steps", "2", "--strategy", "cpu"),
+    "records verify": ("records", "verify", "{}"),
+    "records info": ("records", "info", "{}"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("row", ROWS)
+def test_each_command_ends_with_7_and_one_line(tmp_path, row, command, unseen, monkeypatch):
+    data, what = ROWS[row]
+    monkeypatch.chdir(tmp_path)
+    Path("shard.tfrecord").write_bytes(data)
+    words = [word.format("shard.tfrecord") for word in COMMANDS[command]]
+    ending = CliRunner().invoke(main, words)
+    assert (ending.exit_code, ending.stdout) == (7, "")
+    said = f"geodeforest: error: shard.tfrecord: {what.format(len(TWO))}"
+    assert ending.stderr.startswith(said)
+    assert ending.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["shard.tfrecord"]
+
+
+def test_the_record_that_ends_tensorflow_does_not_end_the_command(tmp_path):
+    """In a process of its own, since TensorFlow itself would take this one along."""
+    (tmp_path / "shard.tfrecord").write_bytes(TWO + crafted(2**40))
+    words = [word.format("shard.tfrecord") for word in COMMANDS["train"]]
+    ending = subprocess.run(
+        [sys.executable, "-m", "geodeforest", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert ending.returncode == 7
+    said = f"geodeforest: error: shard.tfrecord: {ROWS['T4 crafted length'][1].format(len(TWO))}"
+    assert ending.stderr.startswith(said)
+    assert ending.stderr.count("\n") == 1
 
 
 def a_set(directory: Path, *, shards: int = 1) -> Path:
