@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,13 @@ AGAIN, GO_ON = "run the same command again", {"train": "run it again with --resu
 """What an interrupted command says, unless it goes on in a way of its own."""
 
 _ARGUMENTS = "geodeforest.arguments"
+
+_PATIENCE_S = 1.0
+"""Interrupts that come so soon after the first are of one key that was held, or sent twice."""
+
+# What is said when there is no memory for a library, a thread, or what a function returns.
+_NO_MEMORY = ("failed to map segment", "can't start new thread", "cannot allocate memory")
+_NO_MEMORY_IN_C = "returned NULL without setting an exception"
 
 _came: list[int] = []  # those that came since the command began
 
@@ -243,13 +251,18 @@ def _signals_unwind() -> Iterator[list[int]]:
     Yields a list of those that came.
     """
     _came.clear()
+    patient_until = 0.0
 
     def stop(number: int, _: FrameType | None) -> None:
+        nonlocal patient_until
         if number == signal.SIGTERM:
             signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
         _came.append(number)
         if len(_came) == 1:  # a later one would break off the unwinding, and leave litter
+            patient_until = time.monotonic() + _PATIENCE_S
             raise KeyboardInterrupt
+        if time.monotonic() > patient_until:  # what is unwound hangs, and who waits has enough
+            os._exit(STOPPED[max(_came)][1])
 
     if threading.current_thread() is not threading.main_thread():
         yield _came  # only the main thread may set a handler
@@ -289,7 +302,7 @@ def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str,
         return "; ".join([word, *(_hints(error) or [go_on])]), code
     if isinstance(error, GeodeforestError):
         return "; ".join([f"error: {error}", *_hints(error)]), error.exit_code
-    if isinstance(error, MemoryError):
+    if _is_memory(error):
         why = "error: the memory is used up; try fewer --threads"
         return "; ".join([why, *_hints(error)]), BudgetExceeded.exit_code
     if isinstance(error, BrokenPipeError):
@@ -301,6 +314,21 @@ def _ending(error: BaseException, came: Sequence[int], go_on: str) -> tuple[str,
 def _hints(error: BaseException) -> list[str]:
     """What the library added to an error: how to go on from what it left."""
     return list(getattr(error, "__notes__", ()))
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether an error comes of memory that is used up."""
+    if isinstance(error, SystemError) and _NO_MEMORY_IN_C in str(error):
+        return _is_memory_limited()
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
+def _is_memory_limited() -> bool:
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 @contextmanager

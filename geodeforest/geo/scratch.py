@@ -64,10 +64,16 @@ class ScratchDirectory:
 
     def leave(self) -> None:
         """Let others have the output, and what is in here; an empty one goes."""
-        if self.lock is None or all(entry.name == _LOCK for entry in self.path.iterdir()):
+        if self.lock is None or all(entry.name == _LOCK for entry in self._entries()):
             self.remove()
         else:
             self.lock.close()
+
+    def _entries(self) -> list[Path]:
+        """What is in it: nothing where someone removed the output's directory, and this with it."""
+        with suppress(FileNotFoundError):
+            return list(self.path.iterdir())
+        return []
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of that name with anything in it."""
@@ -78,7 +84,7 @@ class ScratchDirectory:
     def sweep(self, keep: Collection[str] = ()) -> None:
         """Empty it, but for the files to keep."""
         # The list last: while it is there, a file that it names is known to be this run's.
-        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == LIST):
+        for entry in sorted(self._entries(), key=lambda entry: entry.name == LIST):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             elif entry.name != _LOCK and entry.name not in keep:

@@ -63,9 +63,10 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
 
 
 def _is_disk_full(final: Path) -> bool:
-    for directory in final.absolute().parents:
-        with suppress(OSError):  # it may be one that is only now being made
-            return shutil.disk_usage(directory).free < _BLOCK_BYTES
+    with suppress(FileNotFoundError):  # of the current directory, when it was removed
+        for directory in final.absolute().parents:
+            with suppress(OSError):  # it may be one that is only now being made
+                return shutil.disk_usage(directory).free < _BLOCK_BYTES
     return False
 
 

@@ -83,6 +83,10 @@ class Server:
     def go(self, started):
         self._call("go", pid=started.pid)
 
+    def is_over(self, started):
+        """Whether a child has ended; ``wait`` tells how."""
+        return self._call("is_over", pid=started.pid)
+
     def wait(self, started, seconds=60.0):
         ended = self._call("wait", pid=started.pid, seconds=seconds)
         said = {e: Path(p).read_text(errors="replace") for e, p in started.words.items()}
