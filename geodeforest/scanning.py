@@ -19,6 +19,7 @@ from geodeforest.core.decide import decide, outside_id, restrict, stitched_plane
 from geodeforest.core.grid import ChipRow
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
+from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
 from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Predictor, Progress, SceneSource
@@ -112,7 +113,7 @@ def radiometry(scene: SceneSource, spec: ModelSpec, reading: Reading) -> Radiome
         return None
     levels = Levels.of(stored)
     reading, doubts = settle(reading, levels, spec, stored.dtype.name)
-    fill = np.percentile(reading.scale(stored), MEDIAN.percentile, axis=1).astype(np.float32)
+    (fill,) = percentiles(stored, (MEDIAN.percentile,), reading.scale).astype(np.float32)
     level = scene_levels(sample, reading.scale, spec.scene_inputs) if spec.scene_inputs else None
     return Radiometry(reading, fill, level, levels, tuple(doubts))
 

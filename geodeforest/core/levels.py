@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.grid import Window
+from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.spec import SceneInput
 
@@ -20,8 +21,8 @@ from geodeforest.core.spec import SceneInput
 def sample_windows(height: int, width: int, windows: int, window: int) -> list[Window]:
     """At most ``windows`` x ``windows`` squares of ``window`` pixels, spread evenly.
 
-    They never overlap and lie inside the scene; a scene of up to
-    ``windows * window`` pixels a side is covered whole.
+    They never overlap and lie inside the scene. A side of up to ``windows * window`` pixels
+    is covered by one window, since one large read costs less than many small ones.
     """
     return [
         Window(row, col, rows, cols)
@@ -33,7 +34,7 @@ def sample_windows(height: int, width: int, windows: int, window: int) -> list[W
 def _spread(length: int, windows: int, window: int) -> list[tuple[int, int]]:
     count = min(windows, -(-length // window))
     if count * window >= length:
-        return [(at, min(window, length - at)) for at in range(0, length, window)]
+        return [(0, length)]
     room = length - count * window
     gaps = max(count - 1, 1)
     return [(room * i // gaps + i * window, window) for i in range(count)]
@@ -63,15 +64,17 @@ def scene_levels(
     """
     levels = []
     for wanted in inputs:
-        scaled = scale(sample(wanted))
-        if scaled.shape[1] == 0:
+        stored = sample(wanted)
+        if stored.shape[1] == 0:
             return None
-        levels.append(_level(scaled, wanted))
+        levels.append(_level(stored, scale, wanted))
     return np.asarray(levels, np.float32)
 
 
-def _level(sample: NDArray[np.float32], wanted: SceneInput) -> NDArray[np.floating]:
-    level = np.percentile(sample, wanted.percentile, axis=1)
+def _level(
+    stored: NDArray[np.generic], scale: BandScale, wanted: SceneInput
+) -> NDArray[np.float64]:
+    level: NDArray[np.float64] = percentiles(stored, (wanted.percentile,), scale)[0]
     if (ceiling := wanted.ceiling) is not None:
         highest = max(level[ceiling.under] - ceiling.gap, ceiling.least)
         level[ceiling.band] = min(level[ceiling.band], highest)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.conventions import conventions
+from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec
 
@@ -52,7 +53,7 @@ class Levels:
     @classmethod
     def of(cls, sample: NDArray[np.generic]) -> Levels:
         """The levels of stored numbers (bands, pixels)."""
-        return cls(*np.percentile(sample.astype(np.float64), tuple(_LEVELS.values()), axis=1))
+        return cls(*percentiles(sample, tuple(_LEVELS.values())))
 
     @property
     def fill(self) -> float | None:

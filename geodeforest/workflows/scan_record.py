@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -89,13 +90,16 @@ def origin_of(record: Mapping[str, Any]) -> Origin:
     return {name: word for name, word in found.items() if word}
 
 
+_version = cache(version)  # looked up on disk each time else, for every scene of many
+
+
 def library_versions() -> dict[str, str]:
     """The versions of what the numbers went through, as far as it is installed or at work."""
     names = [*_LIBRARIES, *(name for name in _AT_WORK if name in sys.modules)]
     found = {"gdal": gdal_version()}
     for name in names:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
+            found[name] = _version(name)
     return found
 
 
