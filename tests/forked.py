@@ -48,6 +48,7 @@ class Ending:
 def warm() -> None:
     """Load what a scan loads, and nothing that starts threads."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
     import geodeforest.cli.model
     import geodeforest.cli.scan
     import geodeforest.workflows.load_model

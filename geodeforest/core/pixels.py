@@ -52,7 +52,8 @@ class BandScale:
     def into(self, scaled: NDArray[np.float32], stored: NDArray[np.generic]) -> None:
         """Scale (..., bands) and clip to 0..1, in place of what ``scaled`` holds."""
         low, span = np.array(self.low, np.float32), np.array(self.span, np.float32)
-        with np.errstate(over="ignore"):  # what is too large for float32 is above HIGH anyway
+        # What is too large for float32 is above HIGH anyway, and NaN in a file may be signalling.
+        with np.errstate(over="ignore", invalid="ignore"):
             np.subtract(stored, low, out=scaled, dtype=np.float32, casting="unsafe")
         np.divide(scaled, span, out=scaled)
         np.clip(scaled, 0, 1, out=scaled)

@@ -138,3 +138,8 @@ def test_a_side_of_one_pixel_is_repeated():
 @pytest.mark.parametrize("stored", [1e300, np.finfo(np.float64).max])
 def test_what_is_too_large_for_float32_is_high(stored):
     assert BandScale(0, 1)(np.array([stored])) == 1
+
+
+def test_a_signalling_nan_is_scaled_without_a_warning():
+    stored = np.array([0x7FA00000, 0], np.uint32).view(np.float32)  # found by fuzzing a GeoTIFF
+    assert np.isnan(BandScale(0, 1)(stored.reshape(1, 2))).tolist() == [[True, False]]

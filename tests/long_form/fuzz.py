@@ -277,6 +277,7 @@ def run_case(all_targets: dict[str, Target], seed: int, number: int, keep: Path)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="run this one only")
     parser.add_argument(
@@ -286,7 +287,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     forked.warm()
     all_targets, tally, begun = targets(asked.corpus), Tally(), time.monotonic()
-    for number in range(asked.cases) if asked.case is None else [asked.case]:
+    cases = range(asked.first, asked.first + asked.cases)
+    for number in cases if asked.case is None else [asked.case]:
         name, ending, wrong = run_case(all_targets, asked.seed, number, asked.keep)
         tally.counts[name, ending.code] += 1
         tally.seconds += ending.seconds
@@ -294,8 +296,9 @@ def main(arguments: list[str] | None = None) -> int:
         if wrong:
             tally.failures.append(f"case {number} ({name}): {'; '.join(wrong)}")
             tell(tally.failures[-1])
-        if number % 1000 == 999:
-            tell(f"{number + 1} cases after {time.monotonic() - begun:.0f} s")
+        if number % 500 == 499:
+            tell(f"at case {number + 1} after {time.monotonic() - begun:.0f} s")
+            tell(told(tally))
     tell(told(tally))
     return 1 if tally.failures else 0
 
