@@ -56,8 +56,7 @@ SKIPPED = (*_NAMES.split(), "ESRI Shapefile", "Interlis 1", "Interlis 2", "MapIn
 _SETTINGS = {
     "GDAL_SKIP": ",".join(SKIPPED),
     "OGR_SKIP": ",".join(SKIPPED),
-    "GDAL_DRIVER_PATH": "disable",
-    "OGR_DRIVER_PATH": "disable",
+    "GDAL_DRIVER_PATH": os.devnull,  # "disable" is also taken for a folder, of the current one
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
