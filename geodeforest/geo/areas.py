@@ -61,7 +61,7 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
     in between. NaN where a corner cannot be placed on Earth.
     """
     parts, polygon_of = shapely.get_parts(
-        shapely.segmentize(polygons, crs_length(crs, _LONGEST_EDGE_M)), return_index=True
+        with_short_edges(polygons, crs_length(crs, _LONGEST_EDGE_M)), return_index=True
     )
     rings, part_of = shapely.get_rings(parts, return_index=True)
     points, ring_of = shapely.get_coordinates(rings, return_index=True)
@@ -79,6 +79,20 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
     hectares: Floats = np.zeros(len(polygons))
     np.add.at(hectares, polygon_of[part_of], signed)
     return hectares
+
+
+def with_short_edges(polygons: Geometries, longest: float) -> Geometries:
+    """Polygons with points on their edges, so that none is longer than ``longest``.
+
+    Most have no such edge, and are not looked at any more closely.
+    """
+    points, polygon_of = shapely.get_coordinates(polygons, return_index=True)
+    # From ring to ring is no edge, but to take it for one does no harm.
+    step = np.abs(np.diff(points, axis=0)).max(axis=1, initial=0) * math.sqrt(2)
+    may = np.unique(polygon_of[1:][(step > longest) & (np.diff(polygon_of) == 0)])
+    dense: Geometries = polygons.copy()
+    dense[may] = shapely.segmentize(polygons[may], longest)
+    return dense
 
 
 class PixelAreas:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -18,16 +19,15 @@ import shapely
 from rasterio.crs import CRS
 from shapely.affinity import translate
 
+from geodeforest.core.arrays import Ints
 from geodeforest.errors import OutputUnwritable
-from geodeforest.geo.areas import Floats, Geometries, crs_length
+from geodeforest.geo.areas import Floats, Geometries, crs_length, with_short_edges
 from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.ground import ground_of, is_on_earth
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import JSON_START, MEMBER, Origin
 from geodeforest.geo.polygons import Feature, geometries
-
-DECIMALS = 7
-"""Of degrees; the last one is a centimetre."""
+from geodeforest.geo.positions import DECIMALS, ring_texts
 
 # An edge that is straight in a projected CRS bends in degrees: a longer one than this would
 # be off by more than 0.1 m. Degrees of another datum hardly bend.
@@ -85,8 +85,8 @@ class GeoJSONSink:
             )
         self._bounds.add(shapes)
         with naming_faults(self._path):
-            for feature, shape in zip(features, shapes, strict=True):
-                self._file.write(self._separator + feature_text(feature, shape))
+            for feature, geometry in zip(features, geometry_texts(shapes), strict=True):
+                self._file.write(self._separator + feature_text(feature, geometry))
                 self._separator = ",\n"
 
     def __exit__(
@@ -101,23 +101,42 @@ class GeoJSONSink:
                 self._file.write("\n]}\n" if bbox is None else f'\n],"bbox":{_json(bbox)}}}\n')
 
 
-def feature_text(feature: Feature, shape: shapely.Polygon | shapely.MultiPolygon) -> str:
-    """A feature as one line of JSON, with its geometry in longitudes and latitudes."""
-    parts = [
-        [shapely.get_coordinates(ring).tolist() for ring in (part.exterior, *part.interiors)]
-        for part in shapely.get_parts(shape)
-    ]
-    if isinstance(shape, shapely.MultiPolygon):
-        geometry = {"type": "MultiPolygon", "coordinates": parts}
-    else:
-        geometry = {"type": "Polygon", "coordinates": parts[0]}
+def feature_text(feature: Feature, geometry: str) -> str:
+    """A feature as one line of JSON, with the text of its geometry."""
     properties = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in feature.attributes.items()
     }
-    return _json(
-        {"type": "Feature", "id": feature.id, "properties": properties, "geometry": geometry}
-    )
+    told = _json({"type": "Feature", "id": feature.id, "properties": properties})
+    return f'{told[:-1]},"geometry":{geometry}}}'
+
+
+def geometry_texts(shapes: Geometries) -> list[str]:
+    """Polygons and multipolygons as JSON."""
+    parts, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    texts = _joined(_joined(_ring_texts(rings), part_of), shape_of)
+    return [
+        f'{{"type":"MultiPolygon","coordinates":{text}}}'
+        if isinstance(shape, shapely.MultiPolygon)
+        else f'{{"type":"Polygon","coordinates":{text[1:-1]}}}'
+        for shape, text in zip(shapes, texts, strict=True)
+    ]
+
+
+def _ring_texts(rings: Geometries) -> list[str]:
+    points = shapely.get_coordinates(rings)
+    stops = np.cumsum(shapely.get_num_coordinates(rings))
+    texts = ring_texts(points, stops)
+    if texts is None:  # something too small for rounded degrees
+        return [_json(shapely.get_coordinates(ring).tolist()) for ring in rings]
+    return texts
+
+
+def _joined(texts: Sequence[str], whole: Ints) -> list[str]:
+    """The texts of each whole, numbered from 0 without a gap, as one JSON array."""
+    stops = np.cumsum(np.bincount(whole)).tolist()
+    return ["[" + ",".join(texts[a:b]) + "]" for a, b in pairwise([0, *stops])]
 
 
 def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
@@ -128,7 +147,7 @@ def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
     multipolygon. Where a corner cannot be placed on Earth, the geometry is not finite.
     """
     longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
-    dense = shapely.segmentize(shapely.orient_polygons(polygons), crs_length(crs, longest))
+    dense = with_short_edges(shapely.orient_polygons(polygons), crs_length(crs, longest))
     shapes = shapely.transform(dense, ground_of(crs).to_lonlat.transform, interleaved=False)
     west, _, east, _ = shapely.bounds(shapes).T
     on_earth = np.isfinite(shapely.bounds(shapes)).all(axis=1)
