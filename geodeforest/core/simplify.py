@@ -27,6 +27,8 @@ from geodeforest.core.vertices import GridVertices
 
 # So that chords of just the tolerance are told apart from longer ones by no last bit.
 _ROUNDING = 1e-9
+# Of half a pixel's diagonal: farther from its chord no point is on it, whatever was rounded.
+_NEAR = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class _Arcs:
         self._mark = slopes.row * self._stride + slopes.col
         y, x = metric.metres(slopes.row, slopes.col)
         self._y, self._x = y / 2, x / 2
+        self._near = _NEAR * metric.half_diagonal
 
     def kept(self, tolerance: float) -> Bools:
         """The points that stay. Parts of all arcs are split side by side until they may."""
@@ -125,26 +128,42 @@ class _Arcs:
     def _farthest(self, usable: Ints, first: Ints, last: Ints) -> tuple[Ints, Floats]:
         """Of the usable points between each two, the farthest from their chord; how far it is."""
         chord, step = expanded(last - first - 1)
-        inner = first[chord] + 1 + step
+        inner = step + (first + 1)[chord]
+        begin = np.flatnonzero(step == 0)
         # From the lesser end: the neighbour, who comes the other way, has to find the same.
         a, b = usable[first], usable[last]
         back = self._mark[a] > self._mark[b]
         a, b = np.where(back, b, a), np.where(back, a, b)
-        dx, dy = self._x[b] - self._x[a], self._y[b] - self._y[a]
-        square = dx**2 + dy**2
         at = usable[inner]
-        px, py = self._x[at] - self._x[a][chord], self._y[at] - self._y[a][chord]
-        along = (px * dx[chord] + py * dy[chord]) / np.where(square > 0, square, 1)[chord]
-        along = np.clip(along, 0, 1)
-        distance = np.hypot(px - along * dx[chord], py - along * dy[chord])
-        # Points on the chord, told exactly.
-        distance[self._beside(at, a[chord], b[chord]) == 0] = 0
-        most = np.maximum.reduceat(distance, np.flatnonzero(step == 0))
+        distance = self._distance(at, a, b, chord)
+        # Points on the chord, told exactly; rounding leaves them very near to it.
+        near = np.flatnonzero(distance < self._near)
+        of = chord[near]
+        distance[near[self._beside(at[near], a[of], b[of]) == 0]] = 0
+        most = np.maximum.reduceat(distance, begin)
         # Of several as far, the one with the least number.
         rivals = np.flatnonzero(distance == most[chord])
         rivals = rivals[np.lexsort((self._mark[at[rivals]], chord[rivals]))]
         best = rivals[np.flatnonzero(np.diff(chord[rivals], prepend=-1))]
         return inner[best], most
+
+    def _distance(self, at: Ints, a: Ints, b: Ints, chord: Ints) -> Floats:
+        """How far points are from their chords. In place: this is most of simplifying's time."""
+        dx, dy = self._x[b] - self._x[a], self._y[b] - self._y[a]
+        square = dx**2 + dy**2
+        px, py, dx, dy = self._x.take(at), self._y.take(at), dx.take(chord), dy.take(chord)
+        px -= self._x[a].take(chord)
+        py -= self._y[a].take(chord)
+        along = px * dx
+        along += py * dy
+        along /= np.where(square > 0, square, 1).take(chord)
+        np.minimum(np.maximum(along, 0, out=along), 1, out=along)
+        dx *= along
+        dy *= along
+        px -= dx
+        py -= dy
+        distance: Floats = np.hypot(px, py, out=px)
+        return distance
 
     def _beside(self, at: Ints, a: Ints, b: Ints) -> Ints:
         """Twice the area of the triangles of points and chords; of loops, 1."""
