@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from geodeforest.geo.ground import ground_of, pyproj_crs
+from geodeforest.geo.ring_areas import ring_square_metres
 
 Floats: TypeAlias = NDArray[np.float64]
 Geometries: TypeAlias = NDArray[np.object_]
@@ -64,16 +64,11 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
         with_short_edges(polygons, crs_length(crs, _LONGEST_EDGE_M)), return_index=True
     )
     rings, part_of = shapely.get_rings(parts, return_index=True)
-    points, ring_of = shapely.get_coordinates(rings, return_index=True)
+    points = shapely.get_coordinates(rings)
     ground = ground_of(crs)
     lon, lat = ground.to_lonlat.transform(points[:, 0], points[:, 1])
-    bounds = np.searchsorted(ring_of, np.arange(len(rings) + 1)).tolist()
-    square_metres = np.array(
-        [
-            abs(ground.geod.polygon_area_perimeter(lon[a:b], lat[a:b])[0])
-            for a, b in pairwise(bounds)
-        ]
-    )
+    stops = np.cumsum(shapely.get_num_coordinates(rings))
+    square_metres = ring_square_metres(lon, lat, stops, ground.geod)
     is_hole = np.diff(part_of, prepend=-1) == 0
     signed = np.where(is_hole, -square_metres, square_metres) / _M2_PER_HA
     hectares: Floats = np.zeros(len(polygons))
