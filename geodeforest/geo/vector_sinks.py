@@ -7,13 +7,15 @@ to the path they are given; what is half-written there is for the caller to disc
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from geodeforest.errors import MissingExtra, OptionError
@@ -184,14 +186,23 @@ class MemorySink:
 
         What is unknown is None in columns of text and NaN in columns of numbers.
         """
-        import geopandas
-
         table = {name: values.astype(object) for name, values in columns(self._features).items()}
-        # Through objects, since pandas would turn text, and its None, into a type of its own.
-        return (
-            geopandas.GeoDataFrame(table, dtype=object)
-            .astype(dict(COLUMNS))
-            .set_geometry(
-                geopandas.GeoSeries(geometries(self._features), crs=pyproj_crs(self._crs))
-            )
-        )
+        return frame_of(table, geometries(self._features), pyproj_crs(self._crs))
+
+
+def frame_of(
+    table: Mapping[str, Sequence[object] | NDArray[np.object_]],
+    shapes: Sequence[bytes] | NDArray[np.object_],
+    crs: object,
+) -> geopandas.GeoDataFrame:
+    """A table of ``COLUMNS`` and the geometries, or their WKB, in a CRS, as a frame."""
+    import geopandas
+
+    if not isinstance(shapes, np.ndarray):
+        shapes = geopandas.array.from_wkb(np.array(shapes, object))
+    # Through objects, since pandas would turn text, and its None, into a type of its own.
+    return (
+        geopandas.GeoDataFrame(dict(table), dtype=object)
+        .astype(dict(COLUMNS))
+        .set_geometry(geopandas.GeoSeries(shapes, crs=crs))
+    )

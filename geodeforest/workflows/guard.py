@@ -24,9 +24,9 @@ _SHOWN = 3
 
 # -P: not even the current folder, which may be the stranger's, holds modules. The package's own
 # folder comes last, in case that it was found through the current one.
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from geodeforest.cli.aside import main; main()"
-)
+_PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from geodeforest.{} import main; main()"
+COMMANDS, SCANS = "cli.aside", "workflows.told_scan"
+"""The modules that such a process begins in: to run a command, or to scan for Python."""
 
 # All that GDAL 3.4 to 3.12 may be built with, but for what reads GeoTIFF and GeoJSON and writes
 # the outputs: GTiff, COG, MEM, GeoJSON, GPKG, FlatGeobuf.
@@ -81,16 +81,16 @@ def run_aside(arguments: Sequence[str], files: Sequence[str], memory: int) -> in
         ReaderLost: a signal or a limit ended the process.
     """
     with _passing_on() as passing:
-        process = start_aside(arguments, memory)
+        process = start_aside(COMMANDS, arguments, memory)
         passing.to(process)
         code = process.wait()
     return ending(code, files)
 
 
 def start_aside(
-    arguments: Sequence[str], memory: int, output: int | None = None
+    module: str, arguments: Sequence[str], memory: int, output: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a confined process, with a group of its own; its stdout to ``output``.
+    """Start a module's ``main`` in a confined process of its own group; its stdout to ``output``.
 
     Raises:
         OptionError: the operating system has no such limits.
@@ -99,9 +99,9 @@ def start_aside(
         raise OptionError(
             "untrusted: this system cannot confine a process; use Linux, or leave --untrusted out"
         )
-    package = Path(__file__).parents[2]
+    python = [sys.executable, "-P", "-c", _PROGRAM.format(module), str(Path(__file__).parents[2])]
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", _PROGRAM, str(package), str(memory), *arguments],
+        [*python, str(memory), *arguments],
         env=guarded_environment(os.environ),
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -134,6 +134,20 @@ def ending(code: int, files: Sequence[str]) -> int:
     except ValueError:
         name = f"signal {-code}"
     raise ReaderLost(", ".join(files[:_SHOWN]) + (", ..." if files[_SHOWN:] else ""), name)
+
+
+@contextmanager
+def interrupted_too(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Interrupt a process, and wait for its end, where an exception ends the use of it."""
+    try:
+        yield
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        raise
+    finally:
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 class _Passing:

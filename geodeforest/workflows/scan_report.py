@@ -32,9 +32,15 @@ _PARTLY_UNREAD = 4  # an exit code
 
 
 class Scratch:
-    """A folder for rasters that nobody named; it goes with the report that reads them."""
+    """A folder for rasters that nobody named; it goes with the report that reads them.
 
-    def __init__(self) -> None:
+    One ``given`` by another process is left to that.
+    """
+
+    def __init__(self, given: Path | None = None) -> None:
+        if given is not None:
+            self.path = given
+            return
         self.path = Path(tempfile.mkdtemp(prefix="geodeforest-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 

@@ -31,6 +31,7 @@ from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.resume import Scan, resumed_rows, what_goes_on, work_key
 from geodeforest.workflows.run_inputs import RunInputs
+from geodeforest.workflows.scan_aside import scan_aside
 from geodeforest.workflows.scan_record import (
     band_facts,
     choices,
@@ -76,6 +77,7 @@ def scan(
     assign_crs: object = None,
     max_pixels: int = MAX_PIXELS,
     allow_vrt: bool = False,
+    untrusted: bool = False,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> ScanReport:
@@ -113,6 +115,8 @@ def scan(
         assign_crs: the CRS of a scene that has a geotransform and none, such as "EPSG:32721".
         max_pixels: larger scenes are refused.
         allow_vrt: open VRT files that only put plain local rasters together.
+        untrusted: for files of strangers: the scene is a plain GeoTIFF, read by a process with
+            limits and without network. The model is a name or a directory then.
         resume: continue an interrupted scan of the same inputs, model and options into the same
             first output; False starts afresh, and cannot be continued itself.
         progress: called with the chips done and their total.
@@ -124,6 +128,7 @@ def scan(
         OutputError: an output exists or cannot be written.
         BudgetExceeded: the plan needs more than ``memory``.
         SceneTooLarge: the scene has more than ``max_pixels``.
+        ReaderLost: an untrusted scene brought its process to a limit, or to a crash.
     """
     options = ScanOptions(
         bands=_bands(bands),
@@ -145,8 +150,11 @@ def scan(
         assign_crs=assign_crs,
         max_pixels=max_pixels,
         allow_vrt=allow_vrt,
+        untrusted=untrusted,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
+    if untrusted:
+        return scan_aside(scene, targets, options, (model, engine), progress)
     if model is None or isinstance(model, str | os.PathLike):
         model = load_model(model, engine)
     if not hasattr(model, "spec"):
