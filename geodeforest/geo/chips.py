@@ -18,13 +18,13 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rasterio.io import MemoryFile
 
 from geodeforest.core.grid import ChipGrid, Window
 from geodeforest.core.pixels import writable
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.bands import Band
-from geodeforest.geo.files import final_name, naming_faults
+from geodeforest.geo.files import naming_faults
 from geodeforest.geo.opening import GDAL_ERRORS
 from geodeforest.geo.profile import shifted
 from geodeforest.geo.scene import Scene
@@ -70,20 +70,18 @@ def write_chip(path: Path, chip: Chip, bands: tuple[Band, ...], tags: Mapping[st
     common one, an internal mask tells them.
 
     Raises:
-        OutputUnwritable: the disk is full, or the file does not read back as written.
+        OutputUnwritable: the disk is full.
     """
     nodata = _common_nodata(bands)
     values = chip.values if nodata is None else _fill(chip.values, chip.valid, nodata)
     mask = None if nodata is not None or chip.valid.all() else chip.valid
-    with _writing(path):
-        with rasterio.open(path, "w", **_layout(chip, values, nodata)) as dataset:
-            dataset.update_tags(**tags)
-            dataset.colorinterp = [ColorInterp[_colour(band)] for band in bands]
-            dataset.descriptions = [band.description for band in bands]
-            dataset.write(values)
-            if mask is not None:
-                dataset.write_mask(mask)
-        _verify(path, values)
+    with _writing(path, _layout(chip, values, nodata)) as dataset:
+        dataset.update_tags(**tags)
+        dataset.colorinterp = [ColorInterp[_colour(band)] for band in bands]
+        dataset.descriptions = [band.description for band in bands]
+        dataset.write(values)
+        if mask is not None:
+            dataset.write_mask(mask)
 
 
 def write_labels(
@@ -92,21 +90,26 @@ def write_labels(
     """Write class ids (rows, cols) on a chip's grid, 255 = ignored as nodata.
 
     Raises:
-        OutputUnwritable: the disk is full, or the file does not read back as written.
+        OutputUnwritable: the disk is full.
     """
     values = labels[np.newaxis]
-    with _writing(path):
-        with rasterio.open(path, "w", **_layout(chip, values, NOT_ASSESSED)) as dataset:
-            dataset.update_tags(**tags)
-            dataset.set_band_description(1, "class")
-            dataset.write(values)
-        _verify(path, values)
+    with _writing(path, _layout(chip, values, NOT_ASSESSED)) as dataset:
+        dataset.update_tags(**tags)
+        dataset.set_band_description(1, "class")
+        dataset.write(values)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    with naming_faults(path, *GDAL_ERRORS), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        yield
+def _writing(path: Path, layout: Mapping[str, Any]) -> Iterator[Any]:
+    """A dataset that becomes a file once it is whole.
+
+    In memory until then: what a disk did not take when GDAL wrote a tag, a mask or the rest at
+    closing would be lost without an error.
+    """
+    with naming_faults(path, *GDAL_ERRORS), MemoryFile() as memory:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), memory.open(**layout) as dataset:
+            yield dataset
+        path.write_bytes(memory.getbuffer())
 
 
 def _layout(chip: Chip, values: NDArray[np.generic], nodata: float | None) -> dict[str, Any]:
@@ -149,14 +152,3 @@ def _fill(
 
 def _colour(band: Band) -> str:
     return "undefined" if band.colour == "palette" else band.colour
-
-
-def _verify(path: Path, values: NDArray[np.generic]) -> None:
-    # What fails when GDAL closes a file is lost without an error.
-    with rasterio.open(path, driver="GTiff") as dataset:
-        if not np.array_equal(dataset.read(), values, equal_nan=values.dtype.kind == "f"):
-            raise OutputUnwritable(
-                final_name(path),
-                "does not read back as written",
-                "check that the disk is not full and write again",
-            )

@@ -76,6 +76,7 @@ class World:
         # A style that does not begin like ours would be the user's own, and stay.
         self.before = dict.fromkeys(self.truth, QML_START + b"old") if old else {}
         for name, content in self.before.items():
+            (self.out / name).parent.mkdir(exist_ok=True)
             (self.out / name).write_bytes(content)
 
     def files(self) -> dict[str, bytes]:
