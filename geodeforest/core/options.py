@@ -174,7 +174,8 @@ class Stored:
     ``cached_px_bytes`` are those of a pixel in the block cache, with the masks, and with the
     bands that are not read but lie in the same blocks; by default ``pixel_bytes``.
     ``tile_cols`` are the columns of its blocks where these are small tiles; None where rows are
-    best read whole.
+    best read whole. ``busy_cols`` are the columns that these tiles hold something of, where
+    some were never written.
     """
 
     height: int
@@ -185,6 +186,7 @@ class Stored:
     work_bytes: int = 0
     cached_px_bytes: int | None = None
     tile_cols: int | None = None
+    busy_cols: int | None = None
 
     @property
     def cache_bytes(self) -> int:
@@ -212,7 +214,8 @@ class ScanPlan:
     """What a scan of ``grid`` will do and hold. ``step`` is the threshold as a stored score.
 
     ``together`` chips of a row are read at a time, down to the end of the ``tile_rows`` that they
-    reach. Within ``reach`` pixels of what cannot be read nothing is assessed.
+    reach; no more than ``busy_cols`` columns of a chip row hold something. Within ``reach``
+    pixels of what cannot be read nothing is assessed.
     """
 
     grid: ChipGrid
@@ -225,6 +228,7 @@ class ScanPlan:
     work_bytes: int
     network_bytes: int
     together: int
+    busy_cols: int
     tile_rows: int = 1
     reach: int = 0
     model_bytes: int = 0
@@ -243,8 +247,7 @@ class ScanPlan:
         them, a network run per thread, the scores that wait, the model, and the program itself.
         """
         grid, width = self.grid, self.grid.width
-        shared = grid.overlap + grid.most_shared  # above a chip row, and below it
-        blended = (self.planes + 1) * shared * width * 4
+        blended = 2 * (self.planes + 1) * grid.most_shared * self.busy_cols * 4
         settled = 2 * 2 * min(grid.height, grid.chip) * width
         outputs = 2 * SINK_ROWS * width
         threads = self.threads * self._thread_bytes
@@ -259,7 +262,7 @@ class ScanPlan:
         tall = min(grid.height, grid.chip + self.rows_below + self.tile_rows - 1)
         kept = min(tall, max(grid.most_shared, grid.overlap) + self.rows_below + self.tile_rows - 1)
         wide = min(grid.width, self.together * (grid.chip - grid.overlap) + grid.overlap)
-        return (kept * grid.width + 4 * tall * wide) * self.px_bytes
+        return (kept * self.busy_cols + 4 * tall * wide) * self.px_bytes
 
     @property
     def chips_ahead(self) -> int:
@@ -317,7 +320,16 @@ def plan_scan(
         work_bytes=stored.work_bytes,
         network_bytes=grid.chip**2 * spec.architecture.bytes_per_px,
         together=min(together, grid.chips_per_row),
+        busy_cols=_busy_cols(stored, grid),
         tile_rows=tile_rows,
         reach=reach,
         model_bytes=_MODEL_COPIES * max((f.bytes for f in spec.files.values()), default=0),
     )
+
+
+def _busy_cols(stored: Stored, grid: ChipGrid) -> int:
+    """The columns of chips that touch a tile with something in it."""
+    if stored.tile_cols is None or stored.busy_cols is None:
+        return grid.width
+    tiles = -(-stored.busy_cols // stored.tile_cols)
+    return min(grid.width, tiles * (stored.tile_cols + 2 * grid.chip))

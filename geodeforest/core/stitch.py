@@ -81,10 +81,12 @@ class RowStitcher:
             self._above, self._below, self._left = self._below, {}, None
         if scores is None:
             self._left = None
+            self._above.pop(number, None)
             return None
         wide = min(self._chip, self._width - row.chips[number].col)
         chip = Held(scores[:, :, :wide], self._taper[:, :wide].copy())
         self._blend_earlier(chip, row, number)
+        self._above.pop(number, None)
         settled = row.settled.stop - row.settled.start
         final, last = self._cell(row, number), number + 1 == len(row.chips)
         kept = chip.crop(slice(settled, None), slice(final))
@@ -115,13 +117,9 @@ class RowStitcher:
         return after - row.chips[number].col
 
     def held(self, row: ChipRow) -> Held:
-        """What is left when all of ``row`` was added, of all its columns."""
-        rows = self._chip - (row.settled.stop - row.settled.start)
-        shape = (self._planes + 1, rows, self._width)
-        if not self._below:
-            none = np.broadcast_to(np.float32(0), shape)
-            return Held(none[:-1], none[-1])
-        planes = np.zeros(shape, np.float32)
+        """What is left when all of ``row`` was added, of all its columns; without rows if nothing."""
+        rows = self._chip - (row.settled.stop - row.settled.start) if self._below else 0
+        planes = np.zeros((self._planes + 1, rows, self._width), np.float32)
         for number, part in self._below.items():
             first = row.chips[number].col
             cols = slice(first, first + part.seen.shape[1])

@@ -6,9 +6,15 @@ times as long. Nothing of what the pixels in it stand for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from geodeforest.core.grid import Window
+
+_TALL = 1024
+_MOST_BLOCKS = 2**18  # asked one by one: less than half a second
 
 
 class Gaps:
@@ -27,6 +33,19 @@ class Gaps:
         down = range(window.row // self._rows, _last(window.rows, self._rows) + 1)
         across = range(window.col // self._cols, _last(window.cols, self._cols) + 1)
         return not any(self._written(index, row, col) for row in down for col in across)
+
+    def busy_cols(self, indexes: Sequence[int]) -> int:
+        """The most columns, in whole blocks, that any ``_TALL`` rows hold something of."""
+        rows, cols = -(-self._dataset.height // self._rows), -(-self._dataset.width // self._cols)
+        if not self._known or rows * cols > _MOST_BLOCKS:
+            return int(cols * self._cols)
+        written = np.zeros((rows + 1, cols), np.int32)
+        for row in range(rows):
+            for col in range(cols):
+                written[row + 1, col] = any(self._written(index, row, col) for index in indexes)
+        tall = min(rows, _TALL // self._rows + 2)
+        before = written.cumsum(axis=0)
+        return int((before[tall:] > before[:-tall]).sum(axis=1).max()) * self._cols
 
     def _written(self, index: int, row: int, col: int) -> bool:
         name = f"BLOCK_OFFSET_{col}_{row}"

@@ -108,6 +108,10 @@ class Part(Protocol):
         """Bytes that a pixel takes in GDAL's block cache once these bands are read."""
         ...
 
+    def busy_cols(self, bands: Sequence[Band]) -> int:
+        """How many columns its tiles hold something of, at most, in any rows read together."""
+        ...
+
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
 
@@ -135,6 +139,7 @@ class DatasetPart:
         self.located_by: LocatedBy = _located_by(dataset)
         self._dataset = dataset
         self._gaps = Gaps(dataset)
+        self._by_pixel = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
         self._masks = _mask_bands(dataset)
         self._alpha = next((b.index for b in self.bands if b.colour == "alpha"), None)
 
@@ -152,12 +157,17 @@ class DatasetPart:
         read = {band.index for band in bands}
         if self._alpha is not None:
             read.add(self._alpha)
-        if self._dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL":
+        if self._by_pixel:
             read = set(self._dataset.indexes)  # all are decoded together
         masks = len({self._masks[i] for i in read if i in self._masks})
         px_bytes = masks + sum(np.dtype(self.dtype(index)).itemsize for index in read)
         padded_width = -(-self.width // self.block[1]) * self.block[1]
         return -(-px_bytes * padded_width // self.width)
+
+    def busy_cols(self, bands: Sequence[Band]) -> int:
+        """How many columns its tiles hold something of, at most, in any rows read together."""
+        told_by = self._told_by(bands)
+        return self._gaps.busy_cols(told_by) if told_by else self.width
 
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside.
@@ -186,11 +196,17 @@ class DatasetPart:
 
     def _is_unwritten(self, bands: Sequence[Band], window: Window) -> bool:
         # What GDAL gives for a block that was never written: nodata, or else 0, in alpha too.
-        hidden = self._alpha is not None or all(band.nodata is not None for band in bands)
+        indexes = self._told_by(bands)
+        return bool(indexes) and all(self._gaps.hold(window, index) for index in indexes)
+
+    def _told_by(self, bands: Sequence[Band]) -> list[int]:
+        """The bands by whose blocks it can be told that nothing was written; none if it cannot."""
+        if self._alpha is None and any(band.nodata is None for band in bands):
+            return []
         indexes = [band.index for band in bands]
         if self._alpha is not None:
             indexes.append(self._alpha)
-        return hidden and all(self._gaps.hold(window, index) for index in indexes)
+        return indexes[:1] if self._by_pixel else indexes
 
 
 class ArrayPart:
@@ -227,6 +243,10 @@ class ArrayPart:
     def cached_px_bytes(self, bands: Sequence[Band]) -> int:
         """None: an array is in memory already."""
         return 0
+
+    def busy_cols(self, bands: Sequence[Band]) -> int:
+        """All of them: an array has no gaps."""
+        return int(self.width)
 
     def read(self, bands: Sequence[Band], window: Window) -> StoredPixels:
         """The bands' pixels in a window that lies inside."""

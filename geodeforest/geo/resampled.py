@@ -134,6 +134,7 @@ class ResampledScene:
             width=self.width,
             file_size=before.file_size or (before.height, before.width),
             tile_cols=None,
+            busy_cols=None,
             work_bytes=before.work_bytes
             + round(2 * source_px * (before.pixel_bytes + 1) + rows * px * sums),
         )

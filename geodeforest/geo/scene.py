@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -136,7 +136,12 @@ class RasterScene:
             self.profile.block[0],
             cached_px_bytes=cached or None,
             tile_cols=self._tile_cols,
+            busy_cols=None if self._tile_cols is None else self._busy_cols,
         )
+
+    @cached_property
+    def _busy_cols(self) -> int:
+        return max(share.part.busy_cols(share.bands) for share in self._shares)
 
     @property
     def _tile_cols(self) -> int | None:

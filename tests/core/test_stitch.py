@@ -152,8 +152,8 @@ def test_nothing_is_held_where_no_chip_was_added():
     assert stitcher.add(row, 0, None) is None
     assert stitcher.add(row, 1, None) is None
     held = stitcher.held(row)
-    assert held.mean.shape == (1, 4, 10**9)
-    assert held.mean.strides[1:] == held.seen.strides == (0, 0)
+    assert held.mean.shape == (1, 0, 10**9)
+    assert held.seen.shape == (0, 10**9)
 
 
 @given(st.integers(1, 64), st.data())
