@@ -27,7 +27,7 @@ from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec, SceneInput
 from geodeforest.core.spread import spread
-from geodeforest.core.stitch import Held, RowStitcher
+from geodeforest.core.stitch import HeldRow, RowStitcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Carried:
     ``failed`` (rows, width) tells what could not be read in the last rows that were settled.
     """
 
-    held: Held
+    held: HeldRow
     failed: NDArray[np.bool_]
 
 
@@ -80,7 +80,7 @@ class SettledRows:
 
     What is outside has ``outside_id`` among the classes. ``failed`` tells what was not assessed
     because it, or what lies next to it, cannot be read; None is nothing. ``carried`` comes with the
-    last rows of each chip row, and is made of views: good until the next rows are taken.
+    last rows of each chip row.
     """
 
     first: int
@@ -149,7 +149,7 @@ def scan_rows(
                     progress(done, len(grid))
                 if chip.number + 1 == grid.chips_per_row:
                     unread, above = _near_unread(above, rows.failed, rows.row, plan.reach)
-                    yield from rows.settled(unread, Carried(stitcher.held(rows.row), above))
+                    yield from rows.settled(unread, Carried(stitcher.held(), above))
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)

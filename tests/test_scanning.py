@@ -2,7 +2,7 @@
 
 import threading
 import tracemalloc
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from geodeforest.core.options import PROGRAM_BYTES, ScanOptions, Stored, plan_sc
 from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import SceneInput
-from geodeforest.core.stitch import Held
+from geodeforest.core.stitch import HeldRow
 from geodeforest.errors import OptionError
 from geodeforest.scanning import Carried, Stretch, radiometry, scan_rows
 from geodeforest.testing import ArraySource, ConstantPredictor, ThresholdPredictor, small_spec
@@ -280,7 +280,7 @@ class Ticks(list):
 
 
 def copied(carried):
-    held = Held(carried.held.mean.copy(), carried.held.seen.copy())
+    held = HeldRow(*(array.copy() for array in astuple(carried.held)))
     return Carried(held, carried.failed.copy())
 
 

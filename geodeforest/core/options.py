@@ -247,7 +247,8 @@ class ScanPlan:
         them, a network run per thread, the scores that wait, the model, and the program itself.
         """
         grid, width = self.grid, self.grid.width
-        blended = 2 * (self.planes + 1) * grid.most_shared * self.busy_cols * 4
+        shared = 2 * grid.most_shared + grid.overlap  # twice, as they are handed on too
+        blended = (self.planes + 1) * shared * self.busy_cols * 4
         settled = 2 * 2 * min(grid.height, grid.chip) * width
         outputs = 2 * SINK_ROWS * width
         threads = self.threads * self._thread_bytes

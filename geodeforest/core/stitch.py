@@ -53,6 +53,22 @@ class Held:
         weight[...] = seen
 
 
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """What a chip row leaves to the next: scores that are not final, of some of its chips.
+
+    ``chips`` are their numbers in the row. Of each ``mean`` (planes, rows, cols) and ``seen``
+    (rows, cols) hold the columns up to where the next one begins, side by side.
+    """
+
+    chips: NDArray[np.int32]
+    mean: NDArray[np.float32]
+    seen: NDArray[np.float32]
+
+
+_NONE = np.zeros((0, 0), np.float32)
+
+
 class RowStitcher:
     """Weighted mean of overlapping chips, which are added in the order of the grid.
 
@@ -116,18 +132,19 @@ class RowStitcher:
         after = row.chips[number + 1].col if number + 1 < len(row.chips) else self._width
         return after - row.chips[number].col
 
-    def held(self, row: ChipRow) -> Held:
-        """What is left when all of ``row`` was added, of all its columns; without rows if nothing."""
-        rows = self._chip - (row.settled.stop - row.settled.start) if self._below else 0
-        planes = np.zeros((self._planes + 1, rows, self._width), np.float32)
-        for number, part in self._below.items():
-            first = row.chips[number].col
-            cols = slice(first, first + part.seen.shape[1])
-            planes[:-1, :, cols], planes[-1, :, cols] = part.mean, part.seen
-        return Held(planes[:-1], planes[-1])
+    def held(self) -> HeldRow:
+        """What is left when all chips of a row were added."""
+        chips = np.array(sorted(self._below), np.int32)
+        parts = [self._below[number] for number in chips.tolist()]
+        if not parts:
+            return HeldRow(chips, np.zeros((self._planes, 0, 0), np.float32), _NONE)
+        mean = np.concatenate([part.mean for part in parts], axis=2)
+        return HeldRow(chips, mean, np.concatenate([part.seen for part in parts], axis=1))
 
-    def go_on(self, row: ChipRow, held: Held) -> None:
+    def go_on(self, row: ChipRow, held: HeldRow) -> None:
         """Begin after ``row``, with what another one of the same grid had left."""
-        for number, chip in enumerate(row.chips):
-            cols = slice(chip.col, chip.col + self._cell(row, number))
-            self._below[number] = held.crop(slice(None), cols)
+        whole, done = Held(held.mean, held.seen), 0
+        for number in held.chips.tolist():
+            cols = slice(done, done + self._cell(row, number))
+            self._below[number] = whole.crop(slice(None), cols)
+            done = cols.stop

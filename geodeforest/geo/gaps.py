@@ -45,7 +45,8 @@ class Gaps:
                 written[row + 1, col] = any(self._written(index, row, col) for index in indexes)
         tall = min(rows, _TALL // self._rows + 2)
         before = written.cumsum(axis=0)
-        return int((before[tall:] > before[:-tall]).sum(axis=1).max()) * self._cols
+        most = (before[tall:] > before[:-tall]).sum(axis=1).max()
+        return int(most) * int(self._cols)
 
     def _written(self, index: int, row: int, col: int) -> bool:
         name = f"BLOCK_OFFSET_{col}_{row}"

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from geodeforest.core.grid import ChipRow
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.ports import Predictor
-from geodeforest.core.stitch import Held
+from geodeforest.core.stitch import HeldRow
 from geodeforest.geo.journal import KeptRows, RowJournal
 from geodeforest.scanning import Carried, SettledRows, Stretch
 
@@ -95,7 +95,7 @@ def _journalled(
             journal.append(KeptRows(rows.first, rows.classes, rows.scores, rows.failed))
         if rows.carried is not None:
             held, failed = rows.carried.held, rows.carried.failed
-            journal.carry(number, (held.mean, held.seen, failed))
+            journal.carry(number, (held.chips, held.mean, held.seen, failed))
             number += 1
         if rows.first >= start:
             yield rows
@@ -113,8 +113,8 @@ def _stretch(
         return Stretch(0, stop)
     carried = journal.carried()
     if carried is not None and carried[0] == first - 1:
-        mean, seen, failed = carried[1]
-        return Stretch(first, stop, Carried(Held(mean, seen), failed))
+        chips, mean, seen, failed = carried[1]
+        return Stretch(first, stop, Carried(HeldRow(chips, mean, seen), failed))
     top = rows[first].top
     shared = next(i for i, row in enumerate(rows) if row.top + row.chips[0].height > top)
     near = max((i for i in range(first) if rows[i].top <= top - reach), default=0)

@@ -86,3 +86,19 @@ def test_a_large_model_is_part_of_the_plan():
     large = replace(small_spec(), files={"model.onnx": ModelFile("0" * 64, 10**8)})
     with_it, without = (plan_scan(s, ScanOptions(), stored, 1) for s in (large, small_spec()))
     assert with_it.bytes - without.bytes == 3 * 10**8
+
+
+def test_columns_that_hold_nothing_take_no_memory_for_what_chip_rows_share():
+    dense = Stored(90_000, 100_000, 6, 64, tile_cols=64, busy_cols=100_000)
+    plans = [plan(replace(dense, busy_cols=cols)) for cols in (100_000, 640, 0)]
+    assert plans[0].bytes == plan(replace(dense, busy_cols=None)).bytes
+    assert plans[1].busy_cols == 640 + 10 * 2 * plans[1].grid.chip
+    assert plans[0].bytes > plans[1].bytes > plans[2].bytes
+
+
+def test_tiles_are_read_some_columns_at_a_time():
+    tiles = plan(Stored(90_000, 100_000, 6, 64, tile_cols=64))
+    whole = plan(Stored(90_000, 100_000, 6, 64))
+    assert 1 < tiles.together < whole.together == whole.grid.chips_per_row
+    assert (tiles.tile_rows, whole.tile_rows) == (64, 1)
+    assert tiles.bytes < whole.bytes

@@ -136,3 +136,26 @@ def test_strips_may_be_missing_too(tmp_path):
         assert [gaps.hold(Window(row, 0, 64, 320), 1) for row in range(0, 320, 64)] == [
             True, False, True, True, True,
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "busy"),
+    [
+        ({}, BLOCK),
+        ({"interleave": "band"}, BLOCK),
+        ({"nodata": None}, SIDE),  # what was not written is black then
+    ],
+)
+def test_a_scene_tells_how_many_columns_hold_something(tmp_path, facts, busy):
+    with open_scene(sparse(tmp_path / "s.tif", **facts)) as scene:
+        assert scene.stored.busy_cols == busy
+
+
+def test_columns_of_blocks_in_one_column_count_once(tmp_path):
+    path = sparse(tmp_path / "s.tif")
+    with rasterio.open(path, "r+") as dataset:
+        for row, col in ((0, 128), (256, 128), (128, 0)):
+            place = RasterioWindow(col, row, BLOCK, BLOCK)
+            dataset.write(np.ones((3, BLOCK, BLOCK), np.uint8), window=place)
+    with open_scene(path) as scene:
+        assert scene.stored.busy_cols == 2 * BLOCK
