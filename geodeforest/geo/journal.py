@@ -33,8 +33,8 @@ _SUM = struct.Struct("<I")
 _LEAST = _HEAD.size + _SUM.size
 _MARK = b"gdfJ"
 
-# Mark, key, number of the chip row, bytes of the description, checksum of all that follows.
-_CARRIED = struct.Struct("<4s16sQII")
+# Mark, key, number of the chip row, bytes of the description; then the checksum of all else.
+_CARRIED = struct.Struct("<4s16sQI")
 _CARRIED_MARK = b"gdfC"
 
 _SEARCHED_BYTES = 2**20
@@ -148,14 +148,14 @@ class RowJournal:
             return
         about = json.dumps([[array.dtype.str, array.shape] for array in arrays]).encode()
         solid = [np.ascontiguousarray(array) for array in arrays]
-        checksum = zlib.crc32(about)
+        head = _CARRIED.pack(_CARRIED_MARK, self._key, number, len(about))
+        checksum = zlib.crc32(about, zlib.crc32(head))
         for array in solid:
             checksum = zlib.crc32(_bytes(array), checksum)
-        head = _CARRIED.pack(_CARRIED_MARK, self._key, number, len(about), checksum)
         with naming_faults(self._named):
             self._carried.touch()
             with self._carried.open("r+b", buffering=0) as file:
-                for part in (head + about, *map(_bytes, solid)):
+                for part in (head + _SUM.pack(checksum) + about, *map(_bytes, solid)):
                     _write_all(file, part)
                 file.truncate()
         self._last_carried = number
@@ -170,15 +170,15 @@ class RowJournal:
             if not self._carried.exists():
                 return None
             content = self._carried.read_bytes()
-        if len(content) < _CARRIED.size:
+        start = _CARRIED.size + _SUM.size
+        head, rest = content[: _CARRIED.size], memoryview(content)[start:]
+        if content[_CARRIED.size : start] != _SUM.pack(zlib.crc32(rest, zlib.crc32(head))):
             return None
-        mark, key, number, about, checksum = _CARRIED.unpack_from(content)
+        mark, key, number, about = _CARRIED.unpack(head)
         if (mark, key) != (_CARRIED_MARK, self._key):
             return None
-        if zlib.crc32(memoryview(content)[_CARRIED.size :]) != checksum:
-            return None
         self._last_carried = number
-        return number, list(_arrays(content, _CARRIED.size, about))
+        return number, list(_arrays(content, start, about))
 
     def _parts(self, rows: slice) -> list[int] | None:
         parts, at = [], rows.start
@@ -212,19 +212,28 @@ class RowJournal:
 
 
 def _entries(file: IO[bytes]) -> Iterator[tuple[bytes, int, _Entry]]:
-    """The sound entries of a journal, each with the key of its run and its first row."""
+    """The sound entries of a journal, each with the key of its work and its first row."""
     at: int | None = 0
     while at is not None:
-        file.seek(at)
-        head, checksum = file.read(_HEAD.size), file.read(_SUM.size)
-        if checksum != _SUM.pack(zlib.crc32(head)) or not head.startswith(_MARK):
+        found = _entry(file, at)
+        if found is None:
             at = _next_mark(file, at + 1)
-            continue
-        _, key, first, rows, *sizes, checksum_of_rows = _HEAD.unpack(head)
-        packed = file.read(sum(sizes))
-        if len(packed) == sum(sizes) and zlib.crc32(packed) == checksum_of_rows:
-            yield key, first, _Entry(rows, at + _LEAST, (*sizes,))
-        at += _LEAST + len(packed)
+        else:
+            yield found
+            at = found[2].offset + sum(found[2].sizes)
+
+
+def _entry(file: IO[bytes], at: int) -> tuple[bytes, int, _Entry] | None:
+    """The entry that begins there; None if there is none, or a torn or altered one."""
+    file.seek(at)
+    head, checksum = file.read(_HEAD.size), file.read(_SUM.size)
+    if checksum != _SUM.pack(zlib.crc32(head)) or not head.startswith(_MARK):
+        return None
+    _, key, first, rows, *sizes, checksum_of_rows = _HEAD.unpack(head)
+    packed = file.read(sum(sizes))
+    if len(packed) != sum(sizes) or zlib.crc32(packed) != checksum_of_rows:
+        return None
+    return key, first, _Entry(rows, at + _LEAST, (*sizes,))
 
 
 def _next_mark(file: IO[bytes], start: int) -> int | None:
