@@ -155,11 +155,7 @@ def scan(
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
     if untrusted:
         return scan_aside(scene, targets, options, (model, engine), progress)
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(model, engine)
-    if not hasattr(model, "spec"):
-        raise OptionError(f"model: {model!r} is not a name, a directory or a loaded model")
-    return scan_to(scene, targets, options, model, progress)
+    return scan_to(scene, targets, options, _predictor(model, engine), progress)
 
 
 def check_scenes(
@@ -279,6 +275,14 @@ def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
     for doubt in found:
         warnings.warn(f"{scene.profile.name}: {doubt}", UnlikelyNumbers, stacklevel=4)
     return found
+
+
+def _predictor(model: PathLike | Predictor | None, engine: Engine) -> Predictor:
+    if model is None or isinstance(model, str | os.PathLike):
+        return load_model(model, engine)
+    if not hasattr(model, "spec"):
+        raise OptionError(f"model: {model!r} is not a name, a directory or a loaded model")
+    return model
 
 
 def _bands(asked: Sequence[int | str] | str | None) -> tuple[str, ...] | None:
