@@ -6,6 +6,7 @@ depend on the scene's height.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,7 @@ from geodeforest.core.options import ScanPlan
 from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
 from geodeforest.core.plausible import Levels
-from geodeforest.core.ports import Predictor, Progress, SceneSource
+from geodeforest.core.ports import Predictor, Progress, SceneSource, Stoppable
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec, SceneInput
@@ -138,7 +139,15 @@ def scan_rows(
         stitcher.go_on(grid.row(stretch.first - 1), stretch.after.held)
         above = stretch.after.failed
     done = stretch.first * grid.chips_per_row
-    with ThreadPoolExecutor(plan.threads) as workers, ThreadPoolExecutor(1) as reader:
+    ids: set[int] = set()
+
+    def known() -> None:
+        ids.add(threading.get_ident())
+
+    with (
+        ThreadPoolExecutor(plan.threads, initializer=known) as workers,
+        ThreadPoolExecutor(1) as reader,
+    ):
         try:
             groups = _ahead(read_groups(scene, plan, stretch.first, stretch.stop), reader)
             for chip, scores in _predicted(groups, predictor, how, workers, plan):
@@ -153,6 +162,8 @@ def scan_rows(
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
+            if isinstance(predictor, Stoppable):  # a run of a large network takes seconds
+                predictor.stop(ids)
 
 
 class _RowMaps:

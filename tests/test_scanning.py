@@ -272,6 +272,40 @@ def test_a_scan_that_is_given_up_leaves_no_thread():
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]
 
 
+class Slow(ThresholdPredictor):
+    """Works on a chip until it is told to stop, but for the first two."""
+
+    def __init__(self):
+        super().__init__()
+        object.__setattr__(self, "calls", iter(range(99)))
+        object.__setattr__(self, "at_work", threading.Event())
+        object.__setattr__(self, "stopped", threading.Event())
+
+    def predict(self, chips, scene_level=None):
+        if next(self.calls) >= 2:
+            self.at_work.set()
+            assert self.stopped.wait(60), "nobody stopped the run"
+            raise RuntimeError("stopped")
+        return super().predict(chips)
+
+    def stop(self, threads):
+        assert len(threads) == 2
+        assert threading.get_ident() not in threads
+        self.stopped.set()
+
+
+def test_a_scan_that_is_given_up_does_not_wait_for_the_network():
+    values, _ = random_scene(300, 64)
+    plan = plan_scan(small_spec(), ScanOptions(), Stored(300, 64, 3, 1), 2)
+    source, predictor = ArraySource(values), Slow()
+    rows = scan_rows(source, predictor, plan, radiometry(source, small_spec(), READING))
+    next(rows)
+    assert predictor.at_work.wait(60)
+    rows.close()
+    assert predictor.stopped.is_set()
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name and t.is_alive()]
+
+
 class Ticks(list):
     """A progress that keeps what it is told."""
 

@@ -6,8 +6,8 @@ TensorFlow); ``geodeforest.testing`` holds fakes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,15 @@ class Predictor(Protocol):
 
         ``scene_level`` holds the spec's scene inputs, shape (n, inputs * bands).
         """
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A predictor of which a run can be broken off."""
+
+    def stop(self, threads: Collection[int]) -> None:
+        """End the runs of these threads, by their identifiers, as soon as can be: they raise."""
         ...
 
 

@@ -6,6 +6,8 @@ chips or threads there are.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,7 @@ class OnnxPredictor:
         self._facts = check_graph(content, self._path)
         _check_fit(self._facts, self._spec, self._path)
         self._session = _session(content, self._path)
+        self._runs: dict[int, ort.RunOptions] = {}
         self_test(self, self._path)
 
     @property
@@ -80,12 +83,22 @@ class OnnxPredictor:
             scores[one] = self._run(feed)
         return scores
 
+    def stop(self, threads: Collection[int]) -> None:
+        """End the runs of these threads, by their identifiers, after the node that is at work."""
+        for thread in threads:
+            if (run := self._runs.get(thread)) is not None:
+                run.terminate = True
+
     def _run(self, feed: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        thread, run = threading.get_ident(), ort.RunOptions()
+        self._runs[thread] = run
         try:
-            (scores,) = self._session.run(["scores"], feed)
+            (scores,) = self._session.run(["scores"], feed, run)
         except Exception as error:  # its exceptions share no base class
             why = f"the network does not run ({brief(error)})"
             raise ModelError(self._path, why, "try a smaller --chip") from error
+        finally:
+            del self._runs[thread]
         found: NDArray[np.float32] = np.asarray(scores, np.float32)
         check_scores(self._spec, self._path, feed["chips"], found)
         return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import random
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -263,3 +265,21 @@ def test_a_check_that_would_take_gigabytes_or_minutes_is_not_begun(
             smaller.setattr(onnx_predictor, f"SMALLEST_RUN_{name}", 4**2 * per_px - 1)
             with pytest.raises(ModelError, match="even a chip of 4 px is too much work"):
                 OnnxPredictor(home)
+
+
+def test_a_run_of_another_thread_can_be_broken_off(predictor):
+    chips, levels = noise(1, 2048, 2048, 3), noise(1, 3)
+    ids = queue.Queue()
+
+    def work():
+        ids.put(threading.get_ident())
+        return predictor.predict(chips, levels)
+
+    with ThreadPoolExecutor(1) as workers:
+        run = workers.submit(work)
+        thread = ids.get()
+        predictor.stop([thread + 1])  # another's
+        while not wait([run], timeout=0.02).done:
+            predictor.stop([thread])
+    assert "terminate" in str(run.exception())
+    assert predictor.predict(chips[:, :16, :16], levels).shape == (1, 16, 16, 2)
