@@ -28,7 +28,7 @@ Tell = Callable[[str, Any], None]
 
 
 def main() -> None:
-    """What the confined process does: give up its rights, then scan as asked."""
+    """What the confined process does: give up its rights, then do the scan."""
     confine(int(sys.argv[1]))
     # What a library may print must not come between the lines.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
