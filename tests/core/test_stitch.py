@@ -105,7 +105,7 @@ def test_a_chip_counts_less_towards_its_border():
     grid = ChipGrid(4, 6, chip=4, overlap=2)
     scores = np.stack([np.zeros((1, 4, 4)), np.ones((1, 4, 4))]).astype(np.float32)
     across = stream(grid, scores, planes=1)[0, 0]
-    np.testing.assert_allclose(across, [0, 0, 1 / 3, 2 / 3, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(across, [0, 0, 1 / 17, 16 / 17, 1, 1], rtol=1e-6)
 
 
 def blended(grid, scores, planes=2, skip=()):
@@ -166,3 +166,7 @@ def test_weights_are_symmetric_and_never_zero(chip, data):
 
 def test_without_overlap_all_weights_are_one():
     assert (taper(5, 0) == 1).all()
+
+
+def test_the_smallest_weight_of_the_largest_chip_is_a_normal_number():
+    assert taper(8192, 8191).min() > np.finfo(np.float32).tiny
