@@ -243,6 +243,14 @@ engine = click.option(
     help="What runs the model.",
 )
 
+device = click.option(
+    "--device",
+    type=click.Choice(["cpu", "gpu"]),
+    default="cpu",
+    show_default=True,
+    help="Where the model runs; gpu needs CUDA.",
+)
+
 threshold = click.option(
     "--threshold",
     type=click.FloatRange(min=0, max=1, min_open=True),
@@ -335,10 +343,11 @@ def scan_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def scan_choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """All options that decide what a scan finds and needs, in the order of its help."""
-    reading = (model, engine, bands, scale, resample, assign_crs, allow_vrt, untrusted, threshold)
+    network = (model, engine, device, threshold)
+    reading = (bands, scale, resample, assign_crs, allow_vrt, untrusted)
     polygons = (min_area, merge_small, simplify, smooth)
     limits = (baseline, mask, aoi, on_error)
     needs = (chip, overlap, threads, memory, max_pixels)
-    for option in reversed((*reading, *limits, *polygons, *needs)):
+    for option in reversed((*network, *reading, *limits, *polygons, *needs)):
         command = option(command)
     return command

@@ -46,7 +46,8 @@ def command(
 
     quiet, _ = chosen.pop("quiet"), chosen.pop("progress")  # there is nothing to wait for
     targets = scan_targets(scenes, outputs, chosen)
-    settings, load = scan_options(chosen), partial(load_model, model, engine)
+    settings = scan_options(chosen)
+    load = partial(load_model, model, engine, settings.device)
     code = 0
     for scene, files in zip(scenes, targets, strict=True):
         with quiet_libraries():

@@ -68,7 +68,7 @@ def command(
     settings = scan_options(chosen)
     check_outputs(scenes, targets, settings.files)
     with quiet_libraries():
-        predictor = load_model(model, engine)
+        predictor = load_model(model, engine, settings.device)
         looks = check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
     written, code = False, 0
     try:

@@ -44,6 +44,7 @@ class VectorOptions:
 
 
 OnError = Literal["fail", "skip"]
+Device = Literal["cpu", "gpu"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
@@ -79,7 +80,8 @@ class ScanOptions:
     and ``max_pixels`` are those of ``OpenRules``. ``mask``, ``aoi`` and ``baseline`` name files,
     ``on_error`` says what becomes of blocks that cannot be read. ``memory`` is in MB, ``chip``
     and ``overlap`` in pixels. Pixels that are not of the model's size are made so, unless
-    ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks.
+    ``resample`` is False. ``assign_crs`` stands in for a CRS that the scene lacks. ``device``
+    is where the network runs.
     """
 
     bands: Sequence[str] | None = None
@@ -102,6 +104,7 @@ class ScanOptions:
     max_pixels: int = MAX_PIXELS
     allow_vrt: bool = False
     untrusted: bool = False
+    device: Device = "cpu"
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
@@ -110,6 +113,8 @@ class ScanOptions:
         _refuse_types(str | os.PathLike, baseline=self.baseline, mask=self.mask, aoi=self.aoi)
         if self.on_error not in get_args(OnError):
             raise OptionError(f"on_error {self.on_error!r} is not one of {get_args(OnError)}")
+        if self.device not in get_args(Device):
+            raise OptionError(f"device {self.device!r} is not one of {get_args(Device)}")
         if self.threshold is not None:
             threshold_step(self.threshold)
         _ = self.vector, self.rules

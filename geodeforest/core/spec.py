@@ -149,10 +149,12 @@ class Architecture:
     def bytes_per_px(self) -> int:
         """Memory of one run per input pixel: eight maps of the first level, as measured.
 
-        A dense network also carries every deeper level up to the full size.
+        Six where no maps are joined (``nn/onnx_draft.py``). A dense network also carries every
+        deeper level up to the full size.
         """
         maps = sum(self.filters) if self.dense else self.filters[0]
-        return 8 * 4 * maps // self.stem**2
+        held = 6 if self.block == "separable" else 8
+        return held * 4 * maps // self.stem**2
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {

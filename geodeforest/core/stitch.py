@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from geodeforest.core.grid import ChipGrid, ChipRow
 
-
 _STEEPNESS = 4
 """Power of the linear weight: of a chip's outer pixels next to nothing counts. Measured."""
 

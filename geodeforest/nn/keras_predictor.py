@@ -6,14 +6,16 @@ Knows arrays and a model directory; no scene.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from geodeforest.core.options import Device
 from geodeforest.core.predicting import check_chips, check_scores, self_test
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import ModelError
+from geodeforest.errors import ModelError, OptionError
 from geodeforest.nn.export import WEIGHTS_FILE, load_described
 
 
@@ -24,19 +26,26 @@ class KerasPredictor:
     that comes for the first time costs a second of tracing.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, device: Device = "cpu") -> None:
         """Rebuild the network, load its weights, run one small chip.
 
         Raises:
+            OptionError: ``device`` is ``gpu``, and TensorFlow finds none.
             ModelError: spec, weights or the scores of the chip are refused.
         """
         home = Path(directory)
         self._path = home / WEIGHTS_FILE
-        self._spec, model = load_described(home)
+        self.device = device
+        place = _place(device)
+        with tf.device(place):
+            self._spec, model = load_described(home)
+
         # One graph per size: bilinear upsampling cannot be traced for sides yet unknown.
-        self._run = tf.function(
-            lambda inputs: model(inputs, training=False), reduce_retracing=False
-        )
+        def run(inputs: Any) -> Any:
+            with tf.device(place):
+                return model(inputs, training=False)
+
+        self._run = tf.function(run, reduce_retracing=False)
         self_test(self, self._path)
 
     @property
@@ -76,3 +85,15 @@ class KerasPredictor:
             raise ModelError(self._path, why, "try a smaller --chip") from error
         check_scores(self._spec, self._path, chip, found)
         return found
+
+
+def _place(device: Device) -> str:
+    if device == "cpu":
+        return "/CPU:0"
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus:
+        raise OptionError(
+            'device gpu: TensorFlow finds no GPU; run: pip install "geodeforest[gpu]", '
+            "check the driver, or choose cpu"
+        )
+    return str(gpus[0].name)

@@ -8,41 +8,21 @@ the graph's own inputs and output are (n, rows, cols, channels).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import onnx
 from keras import layers
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from geodeforest.errors import ModelError
 from geodeforest.nn.normalise import BatchNormalization
+from geodeforest.nn.onnx_draft import Array, Draft, sum_joins
 
 OPSET = 17
 IR_VERSION = 8
-
-Array = NDArray[Any]
-
-
-@dataclass
-class _Graph:
-    """The graph as far as it is written; ``names`` maps a Keras tensor's id to its name."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    arrays: dict[str, Array] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-
-    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def keep(self, name: str, array: Array) -> str:
-        self.arrays[name] = array
-        return name
 
 
 def to_onnx(model: keras.Model) -> onnx.ModelProto:
@@ -54,7 +34,7 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
     Raises:
         ModelError: the network holds a layer that ``build_unet`` does not use.
     """
-    graph = _Graph()
+    graph = Draft()
     for layer in model.layers:
         inputs = [] if isinstance(layer, layers.InputLayer) else _listed(layer.input)
         write = _WRITERS.get(type(layer))
@@ -63,6 +43,8 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
             raise ModelError(layer.name, f"a {kind} layer cannot be exported", "use build_unet")
         name = write(graph, layer, [graph.names[id(tensor)] for tensor in inputs])
         graph.names[id(layer.output)] = name
+        graph.channels[name] = int(layer.output.shape[-1])
+    sum_joins(graph)
     tensors = [_tensor(name, array) for name, array in graph.arrays.items()]
     proto = helper.make_graph(
         graph.nodes,
@@ -94,31 +76,31 @@ def _value(name: str, shape: tuple[int | None, ...]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims)
 
 
-def _input(graph: _Graph, layer: Any, _: list[str]) -> str:
+def _input(graph: Draft, layer: Any, _: list[str]) -> str:
     name = str(layer.name)
     if len(layer.output.shape) == 2:
         return name
     return graph.add("Transpose", [name], f"{name}_nchw", perm=[0, 3, 1, 2])
 
 
-def _level_map(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _level_map(graph: Draft, layer: Any, inputs: list[str]) -> str:
     shape = graph.keep(f"{layer.name}_shape", np.array([0, layer.target_shape[-1], 1, 1]))
     return graph.add("Reshape", [*inputs, shape], layer.name)
 
 
-def _concat(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _concat(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return graph.add("Concat", inputs, layer.name, axis=1) if len(inputs) > 1 else inputs[0]
 
 
-def _subtract(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _subtract(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return graph.add("Sub", inputs, layer.name)
 
 
-def _conv(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _conv(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return _convolution(graph, layer, inputs, np.transpose(layer.kernel, (3, 2, 0, 1)))
 
 
-def _depthwise(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _depthwise(graph: Draft, layer: Any, inputs: list[str]) -> str:
     kernel = np.transpose(layer.kernel, (2, 3, 0, 1))
     groups = kernel.shape[0]
     kernel = kernel.reshape(-1, 1, *kernel.shape[2:])
@@ -126,7 +108,7 @@ def _depthwise(graph: _Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def _convolution(
-    graph: _Graph, layer: Any, inputs: list[str], kernel: Array, **attributes: Any
+    graph: Draft, layer: Any, inputs: list[str], kernel: Array, **attributes: Any
 ) -> str:
     weights = [graph.keep(f"{layer.name}/kernel", kernel)]
     bias = np.zeros(kernel.shape[0]) if layer.bias is None else np.asarray(layer.bias)
@@ -137,7 +119,7 @@ def _convolution(
     )
 
 
-def _transposed(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _transposed(graph: Draft, layer: Any, inputs: list[str]) -> str:
     kernel = np.transpose(layer.kernel, (3, 2, 0, 1))  # (in, out, rows, cols)
     weights = [graph.keep(f"{layer.name}/kernel", kernel)]
     weights.append(graph.keep(f"{layer.name}/bias", np.asarray(layer.bias)))
@@ -158,7 +140,7 @@ def _same_pads(kernel: tuple[int, int], strides: tuple[int, int]) -> list[int]:
     return [t // 2 for t in totals] + [t - t // 2 for t in totals]
 
 
-def _fold(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _fold(graph: Draft, layer: Any, inputs: list[str]) -> str:
     """Batch normalisation at rest is linear, so the convolution before it takes it over."""
     (conv,) = inputs
     gain = np.asarray(layer.gamma, np.float64) / np.sqrt(
@@ -173,17 +155,17 @@ def _fold(graph: _Graph, layer: Any, inputs: list[str]) -> str:
     return conv
 
 
-def _relu(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _relu(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return graph.add("Relu", inputs, layer.name)
 
 
-def _max_pool(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _max_pool(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return graph.add(
         "MaxPool", inputs, layer.name, kernel_shape=layer.pool_size, strides=layer.strides
     )
 
 
-def _resize(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _resize(graph: Draft, layer: Any, inputs: list[str]) -> str:
     scales = graph.keep(f"{layer.name}_scales", np.array([1, 1, *layer.size], np.float32))
     if layer.interpolation == "nearest":
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -193,7 +175,7 @@ def _resize(graph: _Graph, layer: Any, inputs: list[str]) -> str:
     return graph.add("Resize", [*inputs, "", scales], layer.name, mode=mode, **how)
 
 
-def _softmax(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _softmax(graph: Draft, layer: Any, inputs: list[str]) -> str:
     if layer.output.shape[-1] == 2:
         return _logistic(graph, *inputs)
     # Over the last axis: ONNX Runtime is slower over any other one.
@@ -201,7 +183,7 @@ def _softmax(graph: _Graph, layer: Any, inputs: list[str]) -> str:
     return graph.add("Softmax", [last], "scores", axis=-1)
 
 
-def _logistic(graph: _Graph, logits: str) -> str:
+def _logistic(graph: Draft, logits: str) -> str:
     """The softmax of two classes, as the logistic function of the difference of their logits.
 
     softmax(a, b) = (s(a - b), s(b - a)) with s(x) = 1 / (1 + exp(-x)). The last convolution
@@ -222,11 +204,11 @@ def _logistic(graph: _Graph, logits: str) -> str:
     return graph.add("Sigmoid", [last], "scores")
 
 
-def _same(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+def _same(graph: Draft, layer: Any, inputs: list[str]) -> str:
     return inputs[0]
 
 
-_WRITERS: dict[type, Callable[[_Graph, Any, list[str]], str]] = {
+_WRITERS: dict[type, Callable[[Draft, Any, list[str]], str]] = {
     layers.InputLayer: _input,
     layers.Reshape: _level_map,
     layers.Concatenate: _concat,

@@ -219,6 +219,12 @@ def _sub(node: Node, inputs: list[_Size], constants: list[Tensor]) -> _Size:
     return _Size(max(i.channels for i in inputs), max(i.side for i in inputs))
 
 
+def _add(node: Node, inputs: list[_Size], constants: list[Tensor]) -> _Size:
+    if inputs[0] != inputs[1]:
+        raise Malformed("its Add does not add maps of one size")
+    return inputs[0]
+
+
 def _conv(node: Node, inputs: list[_Size], constants: list[Tensor]) -> _Size:
     kernel, bias = (tensor.dims for tensor in constants)
     (group,) = _ints(node, "group", (1,))
@@ -298,6 +304,7 @@ class _Rule:
 
 
 _RULES: Mapping[str, _Rule] = {
+    "Add": _Rule(_add, inputs=2),
     "Concat": _Rule(_concat, frozenset({"axis"}), inputs=0),
     "Conv": _Rule(_conv, frozenset({"strides", "pads", "group"}), constants=2),
     "ConvTranspose": _Rule(

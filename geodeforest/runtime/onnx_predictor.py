@@ -1,4 +1,4 @@
-"""Scores from ONNX Runtime on the CPU. Knows arrays and a model directory; no scene.
+"""Scores from ONNX Runtime. Knows arrays and a model directory; no scene.
 
 Each chip is one run on one thread, so a chip's scores are the same bits however many
 chips or threads there are.
@@ -11,22 +11,21 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from geodeforest.core.options import Device
 from geodeforest.core.predicting import check_chips, check_scores, self_test
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
 from geodeforest.runtime.onnx_graph import GraphFacts, check_graph
+from geodeforest.runtime.session import open_session
 
 SMALLEST_RUN_VALUES, SMALLEST_RUN_PRODUCTS = 2**25, 2**35
 """What the small chip of the check may hold and multiply: 128 MB, and about two seconds.
 
 The published seed network of 124 million parameters needs a seventh of that.
 """
-
-_FATAL = 4  # ONNX Runtime's severity; all else comes back as exceptions
 
 
 class OnnxPredictor:
@@ -35,20 +34,23 @@ class OnnxPredictor:
     ``predict`` may be called from several threads at once.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, device: Device = "cpu") -> None:
         """Check, in this order: spec, hashes, graph, session, one small chip.
 
         Raises:
             ModelError: any of them is refused.
+            MissingExtra: ``device`` is ``gpu``, and this ONNX Runtime knows none.
+            OptionError: ``device`` is ``gpu``, and it cannot be used.
         """
         home = Path(directory)
+        self.device = device
         self._path = home / ONNX_FILE
         self._spec = read_spec(home)
         verify_files(home, self._spec)
         content = read_verified(home, self._spec, ONNX_FILE)
         self._facts = check_graph(content, self._path)
         _check_fit(self._facts, self._spec, self._path)
-        self._session = _session(content, self._path)
+        self._session = open_session(content, self._path, device)
         self._runs: dict[int, ort.RunOptions] = {}
         self_test(self, self._path)
 
@@ -122,21 +124,3 @@ def _check_fit(facts: GraphFacts, spec: ModelSpec, path: Path) -> None:
     if found != wanted or gives != {"scores": len(spec.classes)}:
         why = f"the graph takes {found} and gives {gives}, which is not what the spec says"
         raise ModelError(path, why, "export the model again")
-
-
-def _session(content: bytes, path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = _FATAL
-    # With the arena and without patterns a run holds least (measured, 512 px chips: 46 MB
-    # a thread against 66 with patterns and 100 without an arena) and is as fast.
-    options.enable_cpu_mem_arena = True
-    options.enable_mem_pattern = False
-    try:
-        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no base class
-        why = f"ONNX Runtime refuses it ({brief(error)})"
-        raise ModelError(path, why, "export the model again") from error

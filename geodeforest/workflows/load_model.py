@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Literal
+from typing import Literal, get_args
 
+from geodeforest.core.options import Device
 from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import OptionError, WeightsError
@@ -18,30 +19,37 @@ from geodeforest.workflows.extras import need_training
 
 
 def load_model(
-    model: str | PathLike[str] | None = None, engine: Literal["onnx", "tensorflow"] = "onnx"
+    model: str | PathLike[str] | None = None,
+    engine: Literal["onnx", "tensorflow"] = "onnx",
+    device: Device = "cpu",
 ) -> Predictor:
     """A model, checked and ready to predict; None is the default built-in model.
+
+    ``device`` is ``cpu`` or ``gpu``; a GPU needs CUDA.
 
     ``model.spec`` says what it is; ``model.predict(chips, scene_level=None)`` takes float32
     chips (n, rows, cols, bands) scaled to 0..1 and gives scores (n, rows, cols, classes).
 
     Raises:
         ModelError: there is no such model, or a check of its files refuses it.
-        MissingExtra: the engine is ``tensorflow`` and TensorFlow is not installed.
-        OptionError: the engine is unknown.
+        MissingExtra: the engine is ``tensorflow`` and TensorFlow is not installed, or what a
+            GPU needs is not.
+        OptionError: the engine or the device is unknown, or the GPU cannot be used.
     """
     if engine not in ("onnx", "tensorflow"):
         raise OptionError(f"engine {engine!r} is unknown; choose onnx or tensorflow")
+    if device not in get_args(Device):
+        raise OptionError(f"device {device!r} is unknown; choose cpu or gpu")
     directory = model_directory(model)
     if engine == "onnx":
         from geodeforest.runtime.onnx_predictor import OnnxPredictor
 
-        return OnnxPredictor(directory)
+        return OnnxPredictor(directory, device)
     need_training("--engine tensorflow")
     verify_files(directory, read_spec(directory))
     from geodeforest.nn.keras_predictor import KerasPredictor
 
-    return KerasPredictor(directory)
+    return KerasPredictor(directory, device)
 
 
 def builtin_models() -> list[ModelSpec]:

@@ -168,6 +168,7 @@ def choices(
         "on_error": options.on_error,
         "chip": plan.grid.chip,
         "overlap": plan.grid.overlap,
+        "device": options.device,
     }
 
 

@@ -7,10 +7,11 @@ import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from geodeforest.core.options import MAX_PIXELS, OnError, ScanOptions, ScanPlan
+from geodeforest.core.options import MAX_PIXELS, Device, OnError, ScanOptions, ScanPlan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.spec import ModelSpec
@@ -57,6 +58,7 @@ def scan(
     report: PathLike | None = None,
     model: PathLike | Predictor | None = None,
     engine: Engine = "onnx",
+    device: Device = "cpu",
     bands: Sequence[int | str] | str | None = None,
     scale: tuple[float, float] | None = None,
     threshold: float | None = None,
@@ -92,6 +94,7 @@ def scan(
         report: run record (.json).
         model: name of a built-in model, a model directory, or a loaded model.
         engine: ``onnx`` or ``tensorflow``.
+        device: ``cpu``, or ``gpu`` with CUDA; a loaded model stays on its own.
         bands: 1-based indices or descriptions, in the model's order.
         scale: stored numbers that become the model's 0 and 1.
         threshold: score from which a pixel is deforestation.
@@ -151,11 +154,14 @@ def scan(
         max_pixels=max_pixels,
         allow_vrt=allow_vrt,
         untrusted=untrusted,
+        device=device,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
     if untrusted:
         return scan_aside(scene, targets, options, (model, engine), progress)
-    return scan_to(scene, targets, options, _predictor(model, engine), progress)
+    predictor = _predictor(model, engine, device)
+    options = replace(options, device=getattr(predictor, "device", "cpu"))
+    return scan_to(scene, targets, options, predictor, progress)
 
 
 def check_scenes(
@@ -277,9 +283,11 @@ def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
     return found
 
 
-def _predictor(model: PathLike | Predictor | None, engine: Engine) -> Predictor:
+def _predictor(
+    model: PathLike | Predictor | None, engine: Engine, device: Device
+) -> Predictor:
     if model is None or isinstance(model, str | os.PathLike):
-        return load_model(model, engine)
+        return load_model(model, engine, device)
     if not hasattr(model, "spec"):
         raise OptionError(f"model: {model!r} is not a name, a directory or a loaded model")
     return model

@@ -25,8 +25,8 @@ def fake_model(monkeypatch):
 
     real = loading.load_model
 
-    def load(model=None, engine="onnx"):
-        return ThresholdPredictor() if model is None else real(model, engine)
+    def load(model=None, engine="onnx", device="cpu"):
+        return ThresholdPredictor() if model is None else real(model, engine, device)
 
     monkeypatch.setattr(loading, "load_model", load)
 
@@ -161,6 +161,19 @@ def test_too_little_memory_is_exit_8(scene, tmp_path):
 )
 def test_a_bad_option_is_exit_2(scene, tmp_path, option):
     error_line(run(scene, *option, "-o", tmp_path / "p.geojson", code=2))
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(tmp_path):
+    missing, model = tmp_path / "missing.tif", "amazon-s2-rgb"
+    line = error_line(
+        run(missing, "-m", model, "--device", "gpu", "-o", tmp_path / "p.gpkg", code=2)
+    )
+    assert 'run: pip install "geodeforest[onnx-gpu]"' in line
+
+
+def test_the_run_record_tells_the_device(scene, tmp_path):
+    record = json.loads(run(scene, "-o", tmp_path / "p.gpkg", "--json").stdout)
+    assert record["options"]["device"] == "cpu"
 
 
 def test_help_shows_what_works():

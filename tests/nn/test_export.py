@@ -43,6 +43,7 @@ SHAPES = {
     "transposed": Architecture((4, 6), up="transpose", up_kernel=3, norm=False),
     "transposed-thin": Architecture((4, 6), up="transpose", up_kernel=1, stem=2),
     "separable-transposed": Architecture((4, 6), block="separable", up="transpose"),
+    "separable-dense": Architecture((4, 5, 6), block="separable", dense=True, dropout=0.1),
     "dense": Architecture((4, 5, 6, 7), dense=True, norm=False, dropout=0.2),
     "dense-transposed": Architecture((4, 5, 6), dense=True, up="transpose"),
     "bilinear": Architecture((2, 3, 4), up="bilinear", up_kernel=3),
@@ -180,6 +181,12 @@ def test_two_classes_end_in_one_logistic_function_of_one_channel():
     facts = check_graph(to_onnx(trained(spec_of(SHAPES["separable"]))).SerializeToString())
     assert {"Sigmoid"} == {"Softmax", "Sigmoid"} & facts.operators.keys()
     assert facts.operators["Resize"] == 3  # two levels up, and the stem's stride at the end
+
+
+def test_separable_convolutions_of_joined_maps_are_sums():
+    facts = check_graph(to_onnx(trained(spec_of(SHAPES["separable"]))).SerializeToString())
+    assert facts.operators["Add"] == 2
+    assert facts.operators["Concat"] == 1  # of the two classes
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - {"seed-unet"}))

@@ -51,7 +51,7 @@ def test_the_facts_are_those_that_onnx_itself_reads(unet):
     assert (facts.ir_version, facts.opset) == (8, 17)
     assert facts.parameters == sum(math.prod(t.dims) for t in floats)
     assert sum(facts.operators.values()) == len(unet.graph.node)
-    assert set(facts.operators) == OPERATORS - {"ConvTranspose", "Neg", "Sigmoid"}
+    assert set(facts.operators) == OPERATORS - {"Add", "ConvTranspose", "Neg", "Sigmoid"}
     assert facts.inputs == {"chips": ("n", "rows", "cols", 3), "scene_level": ("n", 3)}
     assert facts.outputs == {"scores": ("n", "rows", "cols", 2)}
 
@@ -73,6 +73,14 @@ def test_two_classes_may_come_from_the_difference_of_their_logits(unet):
     del unet.graph.node[-2:]
     unet.graph.node.extend(end)
     assert check(unet).outputs == {"scores": ("n", "rows", "cols", 2)}
+
+
+def test_maps_of_one_size_may_be_added_and_no_others(unet):
+    rewire(unet, after="skip", operator="Add", inputs=["skip", "skip"])
+    assert check(unet).operators["Add"] == 1
+    rewire(unet, after="deep", operator="Add", inputs=["deep", "skip"])
+    with pytest.raises(ModelError, match="Add does not add maps of one size"):
+        check(unet)
 
 
 def test_a_file_is_checked_as_its_bytes_are(unet, tmp_path):

@@ -20,6 +20,19 @@ def test_an_unknown_engine_is_an_option_error(tmp_path):
         load_model(tmp_path, engine="torch")
 
 
+def test_an_unknown_device_is_an_option_error(tmp_path):
+    with pytest.raises(OptionError, match="device 'tpu' is unknown; choose cpu or gpu"):
+        load_model(tmp_path, device="tpu")
+
+
+def test_a_gpu_that_tensorflow_does_not_find_is_an_option_error(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
+    with pytest.raises(OptionError, match=r"finds no GPU; run: pip install .geodeforest\[gpu\]"):
+        load_model(engine="tensorflow", device="gpu")
+
+
 @pytest.mark.parametrize("engine", ["onnx", "tensorflow"])
 def test_a_directory_without_a_spec_is_refused_by_both_engines(tmp_path, engine):
     with pytest.raises(ModelError, match=r"model\.json: it cannot be read"):

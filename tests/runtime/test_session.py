@@ -1,0 +1,76 @@
+"""Which device ONNX Runtime is asked for, and what becomes of it; the GPU is a fake."""
+
+from __future__ import annotations
+
+import onnxruntime as ort
+import pytest
+
+from geodeforest.errors import MissingExtra, ModelError, OptionError
+from geodeforest.runtime import session as sessions
+from geodeforest.runtime.onnx_predictor import OnnxPredictor
+from geodeforest.runtime.session import CPU, CUDA, open_session, session_options, wanted_providers
+
+
+class FakeSession:
+    """Takes what ONNX Runtime would, and works on ``works_on``."""
+
+    works_on: tuple[str, ...] = (CUDA, CPU)
+
+    def __init__(self, content, options, providers):
+        self.asked, self.options, self.falls_back = providers, options, True
+
+    def get_providers(self):
+        return list(self.works_on)
+
+    def disable_fallback(self):
+        self.falls_back = False
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """An ONNX Runtime that was built with CUDA; returns the class of its sessions."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(sessions.ort, "InferenceSession", FakeSession)
+    return FakeSession
+
+
+def test_the_processor_alone_is_asked_for_unless_one_says_gpu(cuda):
+    assert wanted_providers("cpu") == [CPU]
+    assert open_session(b"", "model.onnx").asked == [CPU]
+
+
+def test_a_gpu_comes_first_and_does_not_give_way_in_silence(cuda):
+    found = open_session(b"", "model.onnx", "gpu")
+    (name, settings), last = found.asked
+    assert (name, last) == (CUDA, CPU)
+    assert not found.falls_back
+    assert found.options.use_deterministic_compute
+    assert settings == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+
+
+def test_a_gpu_that_does_not_start_is_an_error_not_a_slow_scan(cuda, monkeypatch):
+    monkeypatch.setattr(cuda, "works_on", (CPU,))
+    with pytest.raises(OptionError, match=r"cannot use a GPU here; .* or choose cpu"):
+        open_session(b"", "model.onnx", "gpu")
+
+
+def test_without_its_package_a_gpu_is_refused_with_the_line_to_run(write_model, unet, spec):
+    home = write_model(unet.SerializeToString(), spec)
+    with pytest.raises(MissingExtra, match=r'pip install "geodeforest\[onnx-gpu\]"') as refused:
+        OnnxPredictor(home, "gpu")
+    assert refused.value.exit_code == 2
+
+
+def test_what_the_runtime_refuses_is_the_models_fault():
+    with pytest.raises(ModelError, match="ONNX Runtime refuses it"):
+        open_session(b"no graph", "model.onnx")
+
+
+def test_a_run_has_one_thread_on_every_device():
+    for device in ("cpu", "gpu"):
+        options = session_options(device)
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_a_predictor_tells_its_device(write_model, unet, spec):
+    assert OnnxPredictor(write_model(unet.SerializeToString(), spec)).device == "cpu"
