@@ -61,7 +61,7 @@ def _scan(request: dict[str, Any], tell: Tell) -> None:
             request["scene"],
             _targets(request["targets"]),
             ScanOptions(**chosen),
-            load_model(request["model"], request["engine"]),
+            load_model(request["model"], request["engine"], request["options"]["device"]),
             lambda done, total: tell("progress", [done, total]),
         )
     except GeodeforestError as error:
