@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from geodeforest.core.options import Device

@@ -157,11 +157,7 @@ def scan(
         device=device,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
-    if untrusted:
-        return scan_aside(scene, targets, options, (model, engine), progress)
-    predictor = _predictor(model, engine, device)
-    options = replace(options, device=getattr(predictor, "device", "cpu"))
-    return scan_to(scene, targets, options, predictor, progress)
+    return _scan_with(scene, targets, options, (model, engine), progress)
 
 
 def check_scenes(
@@ -283,14 +279,23 @@ def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
     return found
 
 
-def _predictor(
-    model: PathLike | Predictor | None, engine: Engine, device: Device
-) -> Predictor:
-    if model is None or isinstance(model, str | os.PathLike):
-        return load_model(model, engine, device)
-    if not hasattr(model, "spec"):
-        raise OptionError(f"model: {model!r} is not a name, a directory or a loaded model")
-    return model
+def _scan_with(
+    scene: Source,
+    targets: Targets,
+    options: ScanOptions,
+    model: tuple[PathLike | Predictor | None, Engine],
+    progress: Progress | None,
+) -> ScanReport:
+    """Scan with a model that may have to be loaded, here or in a confined process."""
+    named, engine = model
+    if options.untrusted:
+        return scan_aside(scene, targets, options, model, progress)
+    if named is None or isinstance(named, str | os.PathLike):
+        named = load_model(named, engine, options.device)
+    if not hasattr(named, "spec"):
+        raise OptionError(f"model: {named!r} is not a name, a directory or a loaded model")
+    options = replace(options, device=getattr(named, "device", "cpu"))
+    return scan_to(scene, targets, options, named, progress)
 
 
 def _bands(asked: Sequence[int | str] | str | None) -> tuple[str, ...] | None:
