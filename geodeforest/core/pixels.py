@@ -46,17 +46,20 @@ class BandScale:
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Scale (bands, ...) and clip to 0..1, in float32."""
         scaled = np.empty(stored.shape, np.float32)
-        self.into(np.moveaxis(scaled, 0, -1), np.moveaxis(stored, 0, -1))
+        self.into(scaled, stored)
         return scaled
 
     def into(self, scaled: NDArray[np.float32], stored: NDArray[np.generic]) -> None:
-        """Scale (..., bands) and clip to 0..1, in place of what ``scaled`` holds."""
-        low, span = np.array(self.low, np.float32), np.array(self.span, np.float32)
-        # What is too large for float32 is above HIGH anyway, and NaN in a file may be signalling.
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(stored, low, out=scaled, dtype=np.float32, casting="unsafe")
-        np.divide(scaled, span, out=scaled)
-        np.clip(scaled, 0, 1, out=scaled)
+        """Scale (bands, ...) and clip to 0..1, in place of what ``scaled`` holds."""
+        count = (len(stored),)
+        lows = np.broadcast_to(np.array(self.low, np.float32), count)
+        spans = np.broadcast_to(np.array(self.span, np.float32), count)
+        for band, (low, span) in enumerate(zip(lows, spans, strict=True)):
+            # What is too large for float32 is above HIGH anyway; NaN in a file may be signalling.
+            with np.errstate(over="ignore", invalid="ignore"):
+                part = np.subtract(stored[band], low, dtype=np.float32, casting="unsafe")
+            part /= span
+            scaled[band] = np.clip(part, 0, 1)
 
     def stored(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         """The stored numbers that become ``scaled``, one for each band."""
@@ -222,7 +225,7 @@ def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDA
     never observed looks like an ordinary pixel of the scene and not like a dark one.
     """
     image = np.empty((*pixels.valid.shape, len(pixels.values)), np.float32)
-    scale.into(image, pixels.values.transpose(1, 2, 0))
+    scale.into(image.transpose(2, 0, 1), pixels.values)
     if not (is_uniform(pixels.valid) and pixels.valid[0, 0]):
         image[~pixels.valid] = fill
     return image
