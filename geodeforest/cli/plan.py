@@ -99,7 +99,9 @@ def _mask(kind: dict[str, Any]) -> str:
 
 def _needs(facts: dict[str, Any]) -> str:
     seconds = f"about {facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under a second"
-    disk = f", up to {facts['disk_mb']:g} MB of disk for the maps" if facts["disk_mb"] else ""
+    sizes = {"for the maps": facts["disk_mb"], "for the journal": facts["journal_mb"]}
+    disk = " and ".join(f"{size:g} MB {what}" for what, size in sizes.items() if size)
+    disk = f", up to {disk} on the disk" if disk else ""
     return (
         f"needs   {seconds} for {counted(facts['chips'], 'chip')} on "
         f"{counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}"

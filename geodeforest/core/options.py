@@ -271,6 +271,16 @@ class ScanPlan:
         return (kept * self.busy_cols + 4 * tall * wide) * self.px_bytes
 
     @property
+    def journal_bytes(self) -> int:
+        """The most that goes to disk for a later scan to go on from.
+
+        A class and a score of each pixel, if nothing can be compressed, and the rows that are
+        blended but not final after a chip row.
+        """
+        chip, width = self.grid.chip, self.grid.width
+        return 2 * self.grid.height * width + (self.planes + 1) * chip * width * 4
+
+    @property
     def chips_ahead(self) -> int:
         """How many chips may be done or at work beyond the one that is stitched."""
         return _AHEAD * self.threads

@@ -167,6 +167,7 @@ class _Look:
     def _needs(self, inputs: Inputs, plan: ScanPlan, watched: WatchedScene) -> dict[str, Any]:
         pixels, maps = plan.grid.height * plan.grid.width, len(self._targets.rasters())
         chip, slowness = chip_seconds(plan, self._predictor)
+        resumes = self._targets.resume and self._targets.home() is not None
         trial = Trial(
             chip=chip,
             reading=reading_seconds(watched, inputs.file),
@@ -180,6 +181,7 @@ class _Look:
             "memory_mb": round(plan.bytes / 2**20),
             # Each map once in scratch tiles and once as it is kept, if nothing can be compressed.
             "disk_mb": round(2 * maps * pixels / 2**20, 1),
+            "journal_mb": round(plan.journal_bytes / 2**20, 1) if resumes else 0,
             "seconds": round(trial.seconds(plan, cpus(), maps), 1),
         }
 
