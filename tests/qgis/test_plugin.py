@@ -124,13 +124,13 @@ def test_results_come_into_the_project_in_their_own_style(plugged, out):
     assert found == {"Deforestation": "categorizedSymbol", "Class map": "paletted"}
 
 
-def test_cancelling_ends_the_program_and_leaves_nothing(plugged, make_scene, out):
+def test_cancelling_ends_the_program_and_leaves_no_output(plugged, make_scene, out):
     rng = np.random.default_rng(1)
     scene = make_scene(rng.integers(0, 255, (3, 1600, 1600), np.uint8))
     found = plugged.ask("cancel", plugged.plugins, plugged.executable, scene, out / "p.gpkg")
     assert found["result"] == {}
     assert 0 < found["last"] < 100
-    assert names(out) == []
+    assert set(names(out)) <= {".p.gpkg.gdf-scratch"}, "what the next run goes on from"
 
 
 def test_polygonize_makes_polygons_of_the_classes_asked_for(plugged, make_scene, out):
