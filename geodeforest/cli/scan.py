@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,9 @@ def command(
         go_aside(scenes, chosen["memory"])
     from geodeforest.workflows.load_model import load_model
     from geodeforest.workflows.scan_report import NO_BASELINE
-    from geodeforest.workflows.scan_scene import check_scenes, scan_to
+    from geodeforest.workflows.scan_scene import check_scenes
     from geodeforest.workflows.scan_targets import check_outputs, scene_stem
+    from geodeforest.workflows.side_by_side import Job, finishing
 
     quiet, show = chosen.pop("quiet"), chosen.pop("progress")
     targets = scan_targets(scenes, outputs, chosen)
@@ -71,17 +73,19 @@ def command(
         predictor = load_model(model, engine, settings.device)
         looks = check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
     written, code = False, 0
+    jobs = [Job.of(*each) for each in zip(scenes, targets, looks, strict=True)]
     try:
-        for scene, files_of_scene, look in zip(scenes, targets, looks, strict=True):
-            if shows_progress(show=show, quiet=quiet):
-                say(first_look(look))
-            with quiet_libraries(), progress(scene_stem(scene), show=show, quiet=quiet) as bar:
-                report = scan_to(scene, files_of_scene, settings, predictor, bar)
-            written, code = True, code or report.exit_code
-            if as_json:
-                emit(json.dumps(report.to_dict(), allow_nan=False))
-            elif not quiet:
-                emit(one_line(_summary(report, files_of_scene)))
+        with quiet_libraries(), closing(finishing(jobs, settings, predictor)) as finishes:
+            for scene, job, look in zip(scenes, jobs, looks, strict=True):
+                if shows_progress(show=show, quiet=quiet):
+                    say(first_look(look))
+                with progress(scene_stem(scene), show=show, quiet=quiet) as bar:
+                    report = next(finishes)(bar)
+                written, code = True, code or report.exit_code
+                if as_json:
+                    emit(json.dumps(report.to_dict(), allow_nan=False))
+                elif not quiet:
+                    emit(one_line(_summary(report, job.targets)))
         for files_of_scene in targets:
             files_of_scene.forget()
     finally:

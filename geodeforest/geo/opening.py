@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,9 @@ _NOT_RASTERS = (
     (b"\x1f\x8b", "is a gzip archive", "unpack it first"),
     (b"\x89hdf", "is an HDF5 or netCDF file", "convert it to GeoTIFF first"),
 )
+# Filters of warnings belong to the whole process, and scenes are opened side by side.
+_filtering = threading.RLock()
+
 # GDAL's virtual file systems, inline XML and any scheme; one letter is a Windows drive.
 _ADDRESS = re.compile(r"\s*(/vsi|<|[A-Za-z][A-Za-z0-9+._-]+:)")
 _VRT = (b"<vrtdataset", b"<?xml")
@@ -106,7 +110,7 @@ def gdal_version() -> str:
 
 def _fetched(address: str) -> rasterio.DatasetReader:
     try:
-        with warnings.catch_warnings():
+        with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return open_remote(address)
     except GDAL_ERRORS as error:
@@ -141,7 +145,7 @@ def _opened(
     path: Path | ZipMember, opening: Callable[[], rasterio.DatasetReader]
 ) -> rasterio.DatasetReader:
     try:
-        with warnings.catch_warnings():
+        with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # is said in an error
             return opening()
     except GDAL_ERRORS as error:

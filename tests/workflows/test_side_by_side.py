@@ -1,0 +1,147 @@
+"""Small scenes side by side: the same results in the same order, and the same errors."""
+
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodeforest.core.options import PROGRAM_BYTES, ScanOptions
+from geodeforest.errors import ModelError
+from geodeforest.testing import ThresholdPredictor, make_scene
+from geodeforest.workflows.scan_scene import check_scenes
+from geodeforest.workflows.scan_targets import Targets
+from geodeforest.workflows.side_by_side import Job, finishing, lanes_for
+
+SIDE = 60
+BAD = 77
+"""A scene whose first pixel holds this number cannot be scanned."""
+
+
+@dataclass(frozen=True)
+class Watched(ThresholdPredictor):
+    """Counts scenes at work at a time, takes longer over earlier ones, and fails at ``BAD``."""
+
+    pause: float = 0.0
+    meeting: threading.Barrier | None = None
+    at_work: list = field(default_factory=list)
+    most: list = field(default_factory=list)
+
+    def predict(self, chips, scene_level=None):
+        self.at_work.append(1)
+        self.most.append(len(self.at_work))
+        try:
+            if self.meeting is not None:
+                self.meeting.wait(20)
+            if round(255 * float(chips[0, 0, 0, 0])) == BAD:
+                raise ModelError("model.onnx", "the network does not run", "try another")
+            time.sleep(self.pause)
+            return super().predict(chips)
+        finally:
+            self.at_work.pop()
+
+
+def scenes(folder, count, bad=None):
+    found = []
+    for number in range(count):
+        values = np.full((3, SIDE, SIDE), 20, np.uint8)
+        values[:, 10 : 20 + number, 10:40] = 200
+        values[:, 0, 0] = BAD if number == bad else 20
+        found.append(str(make_scene(folder / f"s{number}.tif", values)))
+    return found
+
+
+def jobs_of(paths, out, options, model):
+    out.mkdir(exist_ok=True)
+    targets = [
+        Targets((out / f"{number}.geojson",), out / f"{number}_c.tif", out / f"{number}_x.tif")
+        for number in range(len(paths))
+    ]
+    looks = check_scenes(dict(zip(paths, targets, strict=True)), options, model.spec)
+    return [Job.of(*each) for each in zip(paths, targets, looks, strict=True)]
+
+
+def scanned(paths, out, model, **chosen):
+    options = ScanOptions(min_area=0, **chosen)
+    jobs = jobs_of(paths, out, options, model)
+    with closing(finishing(jobs, options, model)) as finishes:
+        return [finish(lambda *_: None) for finish in finishes]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_results_are_those_of_one_after_the_other(tmp_path):
+    paths = scenes(tmp_path, 7)
+    one = scanned(paths, tmp_path / "one", ThresholdPredictor(), threads=1)
+    several = scanned(paths, tmp_path / "several", ThresholdPredictor(), threads=3)
+    assert [report.scene for report in several] == [f"s{n}.tif" for n in range(7)]
+    assert [r.deforested_ha for r in several] == [r.deforested_ha for r in one]
+    assert contents(tmp_path / "several") == contents(tmp_path / "one")
+
+
+def test_small_scenes_are_at_work_at_the_same_time(tmp_path):
+    model = Watched(meeting=threading.Barrier(2))
+    scanned(scenes(tmp_path, 2), tmp_path / "out", model, threads=2)
+    assert max(model.most) == 2
+
+
+@pytest.mark.parametrize("chosen", [{"threads": 1}, {"threads": 2, "chip": 32, "overlap": 16}])
+def test_one_thread_or_many_chips_mean_one_scene_at_a_time(tmp_path, chosen):
+    model, seen = Watched(pause=0.002), []
+    options = ScanOptions(min_area=0, **chosen)
+    jobs = jobs_of(scenes(tmp_path, 3), tmp_path / "out", options, model)
+    with closing(finishing(jobs, options, model)) as finishes:
+        for finish in finishes:
+            seen.append(len(list((tmp_path / "out").glob("*.geojson"))))
+            finish(lambda *_: None)
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_one_that_fails_leaves_those_before_and_nothing_of_those_behind(tmp_path, threads):
+    paths, out = scenes(tmp_path, 6, bad=2), tmp_path / "out"
+    with pytest.raises(ModelError, match="does not run"):
+        scanned(paths, out, Watched(pause=0.01), threads=threads)
+    stems = {name for n in range(2) for name in (f"{n}.geojson", f"{n}_c.tif", f"{n}_x.tif")}
+    assert set(contents(out)) == stems
+
+
+def test_scenes_that_are_given_up_end_soon_and_leave_nothing(tmp_path):
+    options, model = ScanOptions(threads=2), Watched(pause=0.2)
+    jobs = jobs_of(scenes(tmp_path, 40), tmp_path / "out", options, model)
+    with closing(finishing(jobs, options, model)) as finishes:
+        next(finishes)(lambda *_: None)
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    assert len(model.most) < 10
+    assert set(contents(tmp_path / "out")) == {"0.geojson", "0_c.tif", "0_x.tif"}
+
+
+def test_progress_is_told_of_the_scene_that_is_waited_for(tmp_path):
+    told, options, model = [], ScanOptions(threads=2), ThresholdPredictor()
+    jobs = jobs_of(scenes(tmp_path, 3), tmp_path / "out", options, model)
+    with closing(finishing(jobs, options, model)) as finishes:
+        for finish in finishes:
+            finish(lambda done, total: told.append((done, total)))
+    assert all(0 <= done <= total == jobs[0].chips for done, total in told)
+    assert told[-1] == (jobs[0].chips, jobs[0].chips)
+
+
+@given(
+    st.lists(st.integers(300, 900), min_size=1, max_size=9),
+    st.integers(900, 3000),
+    st.integers(1, 8),
+)
+def test_scenes_side_by_side_keep_the_budget(memories, budget, threads):
+    jobs = [Job("s.tif", Targets(), 1, memory) for memory in memories]
+    lanes = lanes_for(jobs, budget, threads)
+    program = PROGRAM_BYTES / 2**20
+    assert 1 <= lanes <= min(threads + 1, len(jobs))
+    assert program + lanes * (max(memories) - program) <= budget
+    assert threads > 1 or lanes == 1
