@@ -139,10 +139,10 @@ def scan_rows(
         stitcher.go_on(grid.row(stretch.first - 1), stretch.after.held)
         above = stretch.after.failed
     done = stretch.first * grid.chips_per_row
-    ids: set[int] = set()
+    at_work: list[threading.Thread] = []
 
     def known() -> None:
-        ids.add(threading.get_ident())
+        at_work.append(threading.current_thread())
 
     with (
         ThreadPoolExecutor(plan.threads, initializer=known) as workers,
@@ -163,7 +163,8 @@ def scan_rows(
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
             if isinstance(predictor, Stoppable):  # a run of a large network takes seconds
-                predictor.stop(ids)
+                # One that has ended may have left its number to a thread of another scan.
+                predictor.stop({t.ident for t in at_work if t.is_alive() and t.ident is not None})
 
 
 class _RowMaps:

@@ -351,9 +351,9 @@ def test_a_signal_in_mid_scan_leaves_the_old_outputs_and_no_scratch(
 
 @dataclass(frozen=True)
 class Stopping(ThresholdPredictor):
-    """Is interrupted at the call ``stop``, counted over all scenes."""
+    """Is interrupted at the call ``stops_at``, counted over all scenes."""
 
-    stop: int = 10**9
+    stops_at: int = 10**9
     calls: list = field(default_factory=list, repr=False)
 
     def __repr__(self):
@@ -361,7 +361,7 @@ class Stopping(ThresholdPredictor):
 
     def predict(self, chips, scene_level=None):
         self.calls.append(1)
-        if len(self.calls) == self.stop:
+        if len(self.calls) == self.stops_at:
             raise KeyboardInterrupt
         return super().predict(chips)
 
@@ -373,7 +373,7 @@ def stopping(monkeypatch):
     def load(stop=10**9):
         import geodeforest.workflows.load_model as loading
 
-        model = Stopping(stop=stop)
+        model = Stopping(stops_at=stop)
         monkeypatch.setattr(loading, "load_model", lambda *_: model)
         return model.calls
 
