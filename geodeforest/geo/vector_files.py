@@ -50,6 +50,9 @@ def ogr_name(path: Path, what: str, remedy: str, rules: OpenRules = RULES) -> st
     if path.stat().st_size > most:
         why = f"is larger than {most >> 20} MB"
         raise SceneUnreadable(path, why, "cut it to the scene, or make a GeoPackage of it")
+    if ";" in path.name and not is_json:
+        why = "has a semicolon in its name, at which pyogrio would cut it"
+        raise SceneUnreadable(path, why, "rename it")
     place = os.fspath(path.absolute())  # a bare name could be taken for a GDAL prefix
     return f"GeoJSON:{place}" if is_json else place
 

@@ -62,6 +62,7 @@ class VectorFormat:
     on_earth: bool = False
     style_beside: bool = False
     needs: tuple[str, str] | None = None
+    by_ogr: bool = False
 
 
 # Modules of their own, loaded when they are used: pyogrio loads pandas and pyarrow, which
@@ -88,8 +89,8 @@ def _geoparquet(path: Path, crs: CRS, legend: Legend, origin: Origin | None) -> 
 
 _FORMATS = {
     ".geojson": VectorFormat(GeoJSONSink, on_earth=True),
-    ".gpkg": VectorFormat(_geopackage, holds_not_assessed=True),
-    ".fgb": VectorFormat(_flatgeobuf, style_beside=True),
+    ".gpkg": VectorFormat(_geopackage, holds_not_assessed=True, by_ogr=True),
+    ".fgb": VectorFormat(_flatgeobuf, style_beside=True, by_ogr=True),
     ".parquet": VectorFormat(_geoparquet, needs=("pyarrow", "parquet")),
 }
 
@@ -98,7 +99,7 @@ def vector_format(path: Path) -> VectorFormat:
     """The format that the extension of ``path`` means.
 
     Raises:
-        OptionError: no format has that extension.
+        OptionError: no format has that extension, or the name cannot be written.
         MissingExtra: the package that writes it is not installed.
     """
     found = _FORMATS.get(path.suffix.lower())
@@ -106,6 +107,8 @@ def vector_format(path: Path) -> VectorFormat:
         raise OptionError(
             f"{path}: no format has this extension; name a file {', '.join(_FORMATS)}"
         )
+    if found.by_ogr and ";" in path.name:
+        raise OptionError(f"{path}: has a semicolon, at which pyogrio cuts a name; leave it out")
     if found.needs is not None and find_spec(found.needs[0]) is None:
         raise MissingExtra(f"{path}: GeoParquet", found.needs[1])
     return found

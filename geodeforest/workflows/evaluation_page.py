@@ -19,6 +19,9 @@ th:first-child, td:first-child { text-align: left; }
 svg text { font: 11px system-ui, sans-serif; fill: #444; }
 """
 
+# Should markup ever get in, a browser runs and fetches nothing.
+_ALLOWED = "default-src 'none'; style-src 'unsafe-inline'"
+
 _SIDE, _MARGIN = 260, 40
 _CLASS_FIGURES = ("iou", "f1", "precision", "recall", "boundary_f1")
 
@@ -28,6 +31,7 @@ def page(found: Mapping[str, Any]) -> str:
     root = Element("html", lang="en")
     head = SubElement(root, "head")
     SubElement(head, "meta", charset="utf-8")
+    SubElement(head, "meta", {"http-equiv": "Content-Security-Policy"}, content=_ALLOWED)
     SubElement(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
     title = f"Evaluation of {found['model']}"
     SubElement(head, "title").text = title

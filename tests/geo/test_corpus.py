@@ -22,6 +22,8 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
+from geodeforest.workflows.guard import guarded_environment
+
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "odd_tiffs"
 WORKER = Path(__file__).with_name("corpus_worker.py")
 
@@ -87,6 +89,9 @@ BETTER = {
     ),
 }
 
+# What is refused of strangers alone.
+STRICTER = re.compile(r"has the side-car|is not a GeoTIFF, and|header is damaged|its header ")
+
 # Files to which a library could fall in the worst ways, once by the installed command itself.
 NASTIEST = (
     "huge_line.tif",  # one row, one block of 2.1 GB, in 370 bytes
@@ -134,6 +139,8 @@ def worker(paths, scratch, *extra):
     """
     found, waiting = {}, dict(enumerate(paths))
     environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2])}
+    if "--untrusted" in extra:
+        environment = guarded_environment(environment)
     while waiting:
         lines = [
             f"{number}\t{3 if int(FILES[file]['bands'] or 1) >= 3 else 1}\t{paths[file]}\n"
@@ -298,6 +305,36 @@ def test_a_side_car_says_what_only_it_can_say(results, alone, side_car):
     else:
         assert told not in json.dumps(with_it)
         assert told in json.dumps(without)
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory, tell_counts):
+    """What becomes of the files, and of those that were given a place inside, with --untrusted."""
+    if os.name != "posix":
+        pytest.skip("processes are confined on POSIX systems")
+    paths = {file: CORPUS / file for file in FILES}
+    found = worker(paths, tmp_path_factory.mktemp("strangers"), "--untrusted")
+    tell_counts("odd rasters with --untrusted", Counter(one["code"] for one in found.values()))
+    return found
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_confined_process_survives_each_file(strangers, file):
+    found = strangers[file]
+    assert found["code"] in (0, 3, 8), found["said"]
+    assert len([line for line in found["said"] if " error: " in line]) == (found["code"] != 0)
+    assert "Traceback" not in " ".join(found["said"])
+    assert found["left"] == ([] if found["code"] else ["classes.tif", "polygons.geojson"])
+    assert found["mb"] < PEAK_MB
+    assert found["seconds"] < SECONDS
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_a_confined_process_reads_it_reads_as_any_other(results, strangers, file):
+    if strangers[file]["code"] == 0:
+        assert strangers[file]["counts"] == results[file]["counts"]
+    else:
+        assert results[file]["code"] != 0 or STRICTER.search(strangers[file]["said"][-1])
 
 
 WATCHER = """
