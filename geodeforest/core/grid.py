@@ -58,14 +58,6 @@ class Window:
         )
 
 
-def common(one: Window, other: Window) -> Window | None:
-    """What two windows share; None if nothing."""
-    row, col = max(one.row, other.row), max(one.col, other.col)
-    height = min(one.row + one.height, other.row + other.height) - row
-    width = min(one.col + one.width, other.col + other.width) - col
-    return Window(row, col, height, width) if min(height, width) > 0 else None
-
-
 @dataclass(frozen=True, slots=True)
 class ChipRow:
     """The chips that share a top row, and the scene rows that are final after them."""

@@ -78,7 +78,7 @@ class BlockwiseScene:
         shape = (window.height, window.width)
         values = np.zeros((len(self.bands), *shape), self.profile.dtype)
         valid, failed = np.zeros(shape, bool), np.zeros(shape, bool)
-        for part in _parts(window, self.profile.block):
+        for part in cut(window, self.profile.block):
             rows, cols = part.inside(window)
             try:
                 pixels = self._scene.read(part)
@@ -103,8 +103,8 @@ class BlockwiseScene:
         return SceneUnreadable(profile.path, why, remedy)
 
 
-def _parts(window: Window, block: tuple[int, int]) -> Iterator[Window]:
-    """The window cut along the sides of blocks."""
+def cut(window: Window, block: tuple[int, int]) -> Iterator[Window]:
+    """The window cut along the sides of blocks, row by row."""
     rows = _cuts(window.row, window.height, block[0])
     for row, height in rows:
         for col, width in _cuts(window.col, window.width, block[1]):

@@ -10,16 +10,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from geodeforest.core.grid import Window, common
+from geodeforest.core.grid import Window
 from geodeforest.core.options import OpenRules, PathLike, ScanOptions, Stored
-from geodeforest.core.pixels import Pixels
+from geodeforest.core.pixels import Pixels, uniform
 from geodeforest.errors import LimitUnusable, SceneNotFound
 from geodeforest.geo.bands import Band
+from geodeforest.geo.blocks import cut
 from geodeforest.geo.class_map import class_names, is_class_map
 from geodeforest.geo.landsat import HIDDEN_BITS
 from geodeforest.geo.overlay import Overlay, Yes, open_known_raster, open_overlay, plain
@@ -35,6 +38,7 @@ MASKS: Mapping[str, Yes] = {
 """Rasters that are known by their band's or file's name."""
 
 _FOREST = "forest"
+_LEAST_BLOCK, _WIDE = 64, (2**31, 512)  # rows of smaller blocks are read together
 _WORK_BYTES = 24 * 2**20  # what an overlay takes while it is read, and what it reads at most
 
 
@@ -58,14 +62,15 @@ class Overlays:
 class LimitedScene:
     """A scene of which only some pixels count. One thread at a time may read it.
 
-    What is farther than ``reach`` pixels from the area of interest is not read, and not valid;
-    None reads everything.
+    Blocks that masks hide, and those that no polygon of the area of interest comes as near as
+    ``reach`` pixels, are not read, and not valid; with None the area leaves nothing unread.
     """
 
     def __init__(self, scene: Scene, overlays: Overlays, reach: int | None = None) -> None:
-        self._scene, self._over = scene, overlays
-        extent = None if overlays.aoi is None else overlays.aoi.extent
-        self._near = None if extent is None or reach is None else _grown(extent, reach)
+        self._scene, self._over, self._reach = scene, overlays, reach
+        resampled = scene.stored.file_size is not None  # it has no blocks of its own
+        small = resampled or min(scene.profile.block) < _LEAST_BLOCK
+        self._block = _WIDE if small else scene.profile.block
 
     @property
     def height(self) -> int:
@@ -109,30 +114,48 @@ class LimitedScene:
         Raises:
             SceneUnreadable: a block of the scene, or of a file over it, is corrupt.
         """
-        pixels = self._read(window)
+        hidden: NDArray[np.bool_] = uniform(np.False_, (window.height, window.width))
         for mask in self._over.masks:
-            pixels = replace(pixels, valid=pixels.valid & (mask.read(window) != 1))
+            hidden = hidden | (mask.read(window) == 1)
+        pixels = self._read(window, hidden)
+        if self._over.masks:
+            pixels = replace(pixels, valid=pixels.valid & ~hidden)
         if self._over.aoi is not None:
             pixels = replace(pixels, outside=self._over.aoi.read(window) != 1)
         if self._over.baseline is not None:
             pixels = replace(pixels, before=self._over.baseline.read(window))
         return pixels
 
-    def _read(self, window: Window) -> Pixels:
-        near = window if self._near is None else common(window, self._near)
-        if near == window:
+    def _read(self, window: Window, hidden: NDArray[np.bool_]) -> Pixels:
+        """The pixels of a window; what is ``hidden``, or far from the area, may not be read."""
+        parts = [
+            (part, self._matters(part, hidden[part.inside(window)]))
+            for part in cut(window, self._block)
+        ]
+        if all(matters for _, matters in parts):
             return self._scene.read(window)
-        shape = (window.height, window.width)
-        values = np.zeros((len(self.bands), *shape), self.profile.dtype)
-        valid, failed = np.zeros(shape, bool), None
-        if near is not None:
-            rows, cols = near.inside(window)
-            part = self._scene.read(near)
-            values[:, rows, cols], valid[rows, cols] = part.values, part.valid
-            if part.failed is not None:
-                failed = np.zeros(shape, bool)
-                failed[rows, cols] = part.failed
-        return Pixels(values, valid, failed=failed)
+        rows = []
+        for _, row in groupby(parts, lambda part: part[0].row):
+            runs = groupby(row, lambda part: part[1])
+            found = [self._run([part for part, _ in run], matters) for matters, run in runs]
+            rows.append(Pixels.joined(found, axis=1))
+        return Pixels.joined(rows, axis=0)
+
+    def _matters(self, part: Window, hidden: NDArray[np.bool_]) -> bool:
+        if hidden.all():
+            return False
+        aoi, reach = self._over.aoi, self._reach
+        return aoi is None or reach is None or aoi.may_hold(_grown(part, reach))
+
+    def _run(self, parts: Sequence[Window], matters: bool) -> Pixels:
+        """Parts of one row, side by side: read, or blank."""
+        first, last = parts[0], parts[-1]
+        run = replace(first, width=last.col + last.width - first.col)
+        if matters:
+            return self._scene.read(run)
+        shape = (run.height, run.width)
+        values = uniform(np.zeros((), self.profile.dtype), (len(self.bands), *shape))
+        return Pixels(values, uniform(np.False_, shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,14 +68,10 @@ def plain(_: str | os.PathLike[str], __: Any) -> Yes:
 
 
 class Overlay(Protocol):
-    """Answers for a scene's pixels, by window. One thread at a time may ask.
-
-    ``extent`` holds all pixels that are answered with yes; None is the whole scene.
-    """
+    """Answers for a scene's pixels, by window. One thread at a time may ask."""
 
     date: str | None
     notes: tuple[str, ...]
-    extent: Window | None
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """1 yes, 0 no, 255 unknown, shape (rows, cols).
@@ -83,6 +79,10 @@ class Overlay(Protocol):
         Raises:
             SceneUnreadable: a block is corrupt or cut short.
         """
+        ...
+
+    def may_hold(self, window: Window) -> bool:
+        """Whether any pixel in or near a window, which may leave the scene, can be a yes."""
         ...
 
 
@@ -129,7 +129,6 @@ class RasterOverlay:
     """A raster on a grid of its own."""
 
     notes: tuple[str, ...] = ()
-    extent: Window | None = None
 
     def __init__(
         self, path: str | os.PathLike[str], dataset: Any, grid: Grid, what: str, yes: Yes
@@ -161,6 +160,10 @@ class RasterOverlay:
             part = Window(window.row + row, window.col, height, window.width)
             answers[row : row + height] = self._sampled(part)
         return answers
+
+    def may_hold(self, window: Window) -> bool:
+        """True: what a raster holds is known when it is read."""
+        return True
 
     def _sampled(self, window: Window) -> NDArray[np.uint8]:
         answers = np.full((window.height, window.width), UNKNOWN, np.uint8)

@@ -57,12 +57,11 @@ class PolygonOverlay:
         shapes, self.notes = _read(path, name, grid, what)
         self._shapes = _in_pixels(path, shapes, grid)
         self._tree = shapely.STRtree(self._shapes)
-        self.extent: Window | None = _extent(self._shapes, grid)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """1 where a polygon holds the pixel's centre, else 0; shape (rows, cols)."""
         row, col, shape = window.row, window.col, (window.height, window.width)
-        near = self._tree.query(shapely.box(col, row, col + window.width, row + window.height))
+        near = self._tree.query(_box(window))
         if not near.size:
             return np.zeros(shape, np.uint8)
         burnt: NDArray[np.uint8] = rasterize(
@@ -72,6 +71,15 @@ class PolygonOverlay:
             dtype="uint8",
         )
         return burnt
+
+    def may_hold(self, window: Window) -> bool:
+        """Whether a polygon touches a window, which may leave the scene."""
+        return bool(self._tree.query(_box(window), predicate="intersects").size)
+
+
+def _box(window: Window) -> shapely.Polygon:
+    row, col = window.row, window.col
+    return shapely.box(col, row, col + window.width, row + window.height)
 
 
 def _read(
@@ -253,16 +261,3 @@ def _in_pixels(path: object, shapes: Shapes, grid: Grid) -> Shapes:
         return np.round(np.column_stack([col, row]) * _PARTS_OF_PX) / _PARTS_OF_PX
 
     return cast("Shapes", shapely.transform(shapes, move)) if len(shapes) else shapes
-
-
-def _extent(shapes: Shapes, grid: Grid) -> Window:
-    """The pixels around shapes, as far as they lie on the grid; one at least."""
-    if not len(shapes):
-        return Window(0, 0, 1, 1)
-    west, south, east, north = np.nan_to_num(shapely.total_bounds(shapes))
-    row, col = (
-        int(max(0, min(at, size - 1))) for at, size in ((south, grid.height), (west, grid.width))
-    )
-    height = int(max(1, min(np.ceil(north), grid.height) - row))
-    width = int(max(1, min(np.ceil(east), grid.width) - col))
-    return Window(row, col, height, width)

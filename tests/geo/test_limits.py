@@ -125,32 +125,70 @@ def test_limits_count_in_the_plan(tmp_path):
         assert limits.scene.stored.pixel_bytes == scene.stored.pixel_bytes + 2
 
 
-def test_what_is_far_from_the_area_of_interest_is_not_read(tmp_path):
-    values = np.random.default_rng(0).integers(1, 255, (3, 60, 80), np.uint8)
-    path = make_scene(tmp_path / "s.tif", values)
-    west, north = CORNER[0] + 300, CORNER[1] - 200
-    area = geopandas.GeoDataFrame(geometry=[shapely.box(west, north - 100, west + 50, north)])
-    area.set_crs("EPSG:32721").to_file(tmp_path / "a.gpkg")
-    read = []
+class Watched(ProductScene):
+    """Remembers what is read of it."""
 
-    class Watched(ProductScene):
-        def read(self, window):
-            read.append(window)
-            return self._scene.read(window)
+    def __init__(self, scene):
+        super().__init__(scene, None)
+        self.read_windows = []
 
-    options = ScanOptions(aoi=tmp_path / "a.gpkg")
-    with open_scene(path) as scene, open_limits(Watched(scene, None), options, 8) as limits:
-        for row in range(0, 60, 10):
-            pixels = limits.scene.read(Window(row, 0, 10, 80))
-            near = np.zeros((60, 80), bool)
-            near[12:38, 22:43] = True
-            assert np.array_equal(pixels.valid, near[row : row + 10])
-            expected = values[:, row : row + 10] * near[row : row + 10]
-            assert np.array_equal(pixels.values, expected)
-            assert (~pixels.outside).any() == (20 <= row < 30)
-        assert read == [
-            Window(12, 22, 8, 21),
-            Window(20, 22, 10, 21),
-            Window(30, 22, 8, 21),
-        ]
-        assert limits.whole.read(WHOLE).valid.all()
+    def read(self, window):
+        self.read_windows.append(window)
+        return self._scene.read(window)
+
+
+def tiled(path, **layout):
+    values = np.random.default_rng(0).integers(1, 255, (3, 256, 320), np.uint8)
+    return values, make_scene(path, values, **layout)
+
+
+def square(path, row, col, side):
+    west, north = CORNER[0] + 10 * col, CORNER[1] - 10 * row
+    box = shapely.box(west, north - 10 * side, west + 10 * side, north)
+    geopandas.GeoDataFrame(geometry=[box], crs="EPSG:32721").to_file(path)
+    return path
+
+
+TILES = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+
+
+def test_blocks_far_from_the_area_of_interest_are_not_read(tmp_path):
+    values, path = tiled(tmp_path / "s.tif", **TILES)
+    options = ScanOptions(aoi=square(tmp_path / "a.gpkg", 70, 140, 10))
+    with open_scene(path) as scene, open_limits(watched := Watched(scene), options, 8) as limits:
+        pixels = limits.scene.read(Window(0, 0, 256, 320))
+        near = np.zeros((256, 320), bool)
+        near[0:128, 128:192] = True  # its own block, and one eight rows above
+        assert np.array_equal(pixels.valid, near)
+        assert np.array_equal(pixels.values, values * near)
+        assert (~pixels.outside).sum() == 100
+        assert watched.read_windows == [Window(0, 128, 64, 64), Window(64, 128, 64, 64)]
+        assert limits.whole.read(Window(0, 0, 256, 320)).valid.all()
+
+
+def test_rows_and_columns_of_strips_far_from_the_area_are_not_read(tmp_path):
+    _, path = tiled(tmp_path / "s.tif", blockysize=1)
+    options = ScanOptions(aoi=square(tmp_path / "a.gpkg", 70, 140, 10))
+    with open_scene(path) as scene, open_limits(watched := Watched(scene), options, 8) as limits:
+        for row in range(0, 256, 32):
+            limits.scene.read(Window(row, 0, 32, 320))
+    assert watched.read_windows == [Window(32, 0, 32, 320), Window(64, 0, 32, 320)]
+
+
+def test_blocks_that_a_mask_hides_are_not_read(tmp_path):
+    values, path = tiled(tmp_path / "s.tif", **TILES)
+    hidden = np.zeros((256, 320), np.uint8)
+    hidden[0:64, 64:192] = hidden[64:128, 0:63] = hidden[128:256] = 1
+    mask = make_scene(tmp_path / "m.tif", hidden)
+    with (
+        open_scene(path) as scene,
+        open_limits(watched := Watched(scene), ScanOptions(mask=mask), 8) as limits,
+    ):
+        pixels = limits.scene.read(Window(0, 0, 256, 320))
+        assert np.array_equal(pixels.valid, hidden == 0)
+        assert np.array_equal(pixels.values[:, pixels.valid], values[:, pixels.valid])
+    assert watched.read_windows == [
+        Window(0, 0, 64, 64),
+        Window(0, 192, 64, 128),
+        Window(64, 0, 64, 320),
+    ]
