@@ -8,14 +8,12 @@ directory holds exactly the network that its spec describes.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import onnx
@@ -25,9 +23,9 @@ from numpy.typing import NDArray
 
 from geodeforest.core.spec import ModelFile, ModelSpec
 from geodeforest.errors import ModelError, OutputUnwritable, SpecError, WeightsError, brief
-from geodeforest.nn.hdf5 import ENTRIES_LIMIT, own
 from geodeforest.nn.to_onnx import to_onnx
 from geodeforest.nn.unet import build_unet
+from geodeforest.nn.weights import look_first, saved_weights
 
 SPEC_FILE = "model.json"
 ONNX_FILE = "model.onnx"
@@ -203,34 +201,16 @@ def _file(path: Path) -> ModelFile:
 
 
 def _load_weights(model: keras.Model, path: Path, content: bytes) -> None:
-    """Read each weight of ``model`` from an HDF5 file as Keras writes it, and nothing else.
-
-    It is read from memory, so that it is what was hashed; ``path`` names it in errors.
-
-    Keras' own reader passes over what is missing; here a weight that is not there, lies
-    outside the file, or has another shape is an error.
+    """Give ``model`` its weights from the bytes of a file as Keras writes it.
 
     Raises:
         WeightsError: the file does not hold the weights of this network.
     """
-    try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            saved = _saved_layers(file)
-            for layer in model.layers:
-                for number, weight in enumerate(layer.weights):
-                    data = own(saved[layer.name], str(number), h5py.Dataset)
-                    if data.shape != tuple(weight.shape) or data.dtype != np.float32:
-                        raise ValueError(f"{weight.path} is {data.dtype} {data.shape}")
-                    weight.assign(data[()])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        why = f"the weights do not fit the spec's network ({brief(error)})"
-        raise WeightsError(path, why, "export the model again") from error
-
-
-def _saved_layers(file: h5py.File) -> dict[str, h5py.Group]:
-    """The variables of each saved layer by the layer's name."""
-    layers = own(file, "layers", h5py.Group)
-    if len(layers) > ENTRIES_LIMIT:
-        raise ValueError(f"{len(layers)} layers")
-    parts = (own(own(layers, name, h5py.Group), "vars", h5py.Group) for name in layers)
-    return {str(part.attrs.get("name")): part for part in parts}
+    look_first(content, path)
+    with saved_weights(content, path) as saved:
+        for layer in model.layers:
+            for number, weight in enumerate(layer.weights):
+                data = saved.read(layer.name, number)
+                if data.shape != tuple(weight.shape):
+                    raise ValueError(f"{weight.path} is {data.shape}")
+                weight.assign(data)

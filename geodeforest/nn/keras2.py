@@ -6,11 +6,8 @@ each in its group's ``weight_names``; ``save("x.h5")`` puts the same under ``mod
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.errors import GeodeforestError, WeightsError, brief
+from geodeforest.nn import hdf5
 from geodeforest.nn.hdf5 import own, own_dataset, words
 
 FILE_LIMIT_BYTES = 2**30
 PARAMETERS_LIMIT = 200_000_000
 
 _LOOK = "import sys; from geodeforest.nn.keras2 import look; sys.exit(look(sys.argv[1]))"
-_LOOK_SECONDS = 30  # of processor time; the published network's file takes half of one
-_LOOK_BYTES = 4 * 2**30  # of addresses, which libraries reserve far more of than they use
+_LOOK_SECONDS = hdf5.LOOK_SECONDS
 
 _WHOLE_MODEL = "model_weights"
 _REFUSED = "its Keras 2 weights cannot be imported"
@@ -64,35 +61,17 @@ class SavedConv:
 def look_first(path: Path) -> None:
     """Let a process of its own find the weights, before this one opens the file.
 
-    With one wrong byte in a list of names HDF5 (1.14.6) reads for ever, and other damage
-    may end the process. Nothing of that reaches this one.
-
     Raises:
         WeightsError: the file is refused, or HDF5 fails at it.
     """
-    own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _LOOK, str(path)],
-            capture_output=True,
-            env={**os.environ, **own},
-            timeout=4 * _LOOK_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        raise WeightsError(path, _DAMAGED, _REMEDY) from None
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        told = done.returncode == 1 and lines and lines[-1].startswith(_REFUSED)
-        raise WeightsError(path, lines[-1] if told else _DAMAGED, _REMEDY)
+    why = hdf5.look_first(_LOOK, str(path), _LOOK_SECONDS)
+    if why is not None:
+        raise WeightsError(path, why if why.startswith(_REFUSED) else _DAMAGED, _REMEDY)
 
 
 def look(path: str) -> str | None:
     """What speaks against a file: the whole life of the process of ``look_first``."""
-    with suppress(ImportError):  # only POSIX has it; elsewhere the clock alone ends it
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (_LOOK_SECONDS, _LOOK_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (_LOOK_BYTES, _LOOK_BYTES))
+    hdf5.limit_process(_LOOK_SECONDS)
     try:
         with saved_convs(Path(path)):
             return None
