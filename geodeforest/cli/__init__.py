@@ -137,13 +137,17 @@ def progress(label: str, *, show: bool | None = None, quiet: bool = False) -> It
 def quiet_libraries() -> Iterator[None]:
     """Keep what libraries in C write on stderr by themselves from the user; not with ``--debug``.
 
-    libtiff does so on a full disk, past GDAL's handlers, and would spoil the one line.
+    libtiff does so on a full disk, past GDAL's handlers, and would spoil the one line; Python,
+    where rasterio's handler stumbles over a message of GDAL that is not UTF-8.
     """
     if options.debugging(click.get_current_context()):
         yield
         return
     kept, nowhere, ours = os.dup(2), os.open(os.devnull, os.O_WRONLY), sys.stderr
     with ExitStack() as stack:
+        for hook in ("excepthook", "unraisablehook"):  # Cython calls both, and goes on
+            stack.callback(setattr, sys, hook, getattr(sys, hook))
+            setattr(sys, hook, lambda *_: None)
         stack.callback(os.close, nowhere)
         stack.callback(os.close, kept)
         if ours is sys.__stderr__ and ours is not None:  # a test's own is no descriptor

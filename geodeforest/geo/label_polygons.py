@@ -67,7 +67,10 @@ def read_polygons(
                 name, layer=layer, columns=[field], bbox=_search_box(grid, to_layer)
             )
             shapes = shapely.from_wkb(wkb)
-    except (DataSourceError, DataLayerError, shapely.errors.GEOSException, CRSError) as error:
+    except (
+        *(DataSourceError, DataLayerError, shapely.errors.GEOSException, CRSError),
+        UnicodeDecodeError,  # pyogrio takes names of attributes and layers for UTF-8
+    ) as error:
         why = f"cannot be read as polygons ({_first_line(error, Path(path))})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)

@@ -30,7 +30,8 @@ from geodeforest.geo.tiff_chain import check_chain
 from geodeforest.geo.vrt import open_vrt
 
 # SystemError: rasterio's "Unknown GDAL Error", where GDAL fails and gives no reason.
-GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError)
+# UnicodeDecodeError: where it gives one that quotes bytes of the file.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, SystemError, UnicodeDecodeError)
 """What reading and writing with rasterio can raise."""
 
 SCENE_DRIVERS = ("GTiff", "JP2OpenJPEG")
@@ -173,6 +174,8 @@ def cause(error: BaseException) -> str:
         error = error.__cause__
     if isinstance(error, SystemError):
         return "GDAL gives no reason"
+    if isinstance(error, UnicodeDecodeError):
+        return "a text in it is not UTF-8"
     words = getattr(error, "strerror", None) or str(error)
     line = _FOLDERS.sub("", next(iter(words.splitlines()), "")) or type(error).__name__
     return redacted("".join(c if c.isprintable() else " " for c in line)).rstrip(". ")

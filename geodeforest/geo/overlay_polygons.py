@@ -110,7 +110,10 @@ def _read(
                 return_fids=True,
             )
             shapes = shapely.from_wkb(wkb)
-    except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
+    except (
+        *(DataSourceError, DataLayerError, shapely.errors.GEOSException),
+        UnicodeDecodeError,  # pyogrio takes names of attributes and layers for UTF-8
+    ) as error:
         why = f"cannot be read as polygons ({_reason(error, Path(path))})"
         raise SceneUnreadable(path, why, "repair or export the file again") from error
     present = np.array([s is not None and not s.is_empty for s in shapes], bool)

@@ -374,6 +374,25 @@ def test_what_libraries_write_themselves_is_for_debugging(args, heard):
     assert done.stderr == f"geodeforest: inside\n{heard}geodeforest: outside\n"
 
 
+UNHEARD = """
+class Handler:
+    def __del__(self):
+        b"\\xff".decode()  # as rasterio's does with a message that is not UTF-8
+
+def stumble():
+    Handler()
+    sys.excepthook(UnicodeError, UnicodeError("of Cython"), None)
+"""
+
+
+@pytest.mark.parametrize(("args", "heard"), [([], False), (["--debug"], True)])
+def test_what_no_one_can_catch_is_for_debugging(args, heard):
+    program = UNHEARD + LOUD.replace('os.write(2, b"a library\\n")', "stumble()")
+    done = subprocess.run([sys.executable, "-c", program, *args], capture_output=True, text=True)
+    assert ("UnicodeDecodeError" in done.stderr) == ("of Cython" in done.stderr) == heard
+    assert (done.stderr.count("\n") == 2) == (not heard)
+
+
 CLOSED = """
 import os, sys
 os.close({number})

@@ -344,6 +344,16 @@ def test_what_is_no_geojson_is_one_line(tmp_path, text):
     refusal(path)
 
 
+def test_names_that_are_not_utf_8_are_one_line(tmp_path):
+    path = tmp_path / "p.geojson"
+    west, north = -57, -6.33
+    geopandas.GeoDataFrame(
+        {"name": [1]}, geometry=[shapely.box(west, north - 1, west + 1, north)], crs=4326
+    ).to_file(path)
+    path.write_bytes(path.read_bytes().replace(b'"name": 1', b'"n\xffme": 1'))
+    assert "cannot be read as polygons" in refusal(path)
+
+
 def test_what_ogr_says_names_no_folder_and_no_option_of_its_own(tmp_path):
     path = tmp_path / "p.geojson"
     path.write_text('{"type":')
