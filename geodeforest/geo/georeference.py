@@ -20,6 +20,8 @@ from geodeforest.geo.profile import SceneProfile, ground_sample_distance
 LocatedBy: TypeAlias = Literal["points", "polynomials"] | None
 """What else may say where a raster lies: ground control points or rational polynomials."""
 
+_REACH = 1e9  # units of a CRS; Jupiter is 4.5e8 metres around, the Earth 1.3e8 feet
+
 
 def scene_gsd(transform: Affine, crs: CRS | None, height: int, width: int) -> float | None:
     """The ground sample distance in metres; None without a usable CRS and geotransform."""
@@ -64,6 +66,17 @@ def _is_local(crs: CRS) -> bool:
         return True
 
 
+def _within_reach(profile: SceneProfile) -> bool:
+    """Whether all corners have coordinates that a CRS can have."""
+    a, b, c, d, e, f, *_ = profile.transform
+    height, width = profile.height, profile.width
+    corners = [(row, col) for row in (0, height) for col in (0, width)]
+    return all(
+        abs(a * col + b * row + c) < _REACH and abs(d * col + e * row + f) < _REACH
+        for row, col in corners
+    )
+
+
 def check_georeference(profile: SceneProfile, located_by: LocatedBy) -> None:
     """Refuse a raster whose pixels have no place on the ground.
 
@@ -82,6 +95,8 @@ def check_georeference(profile: SceneProfile, located_by: LocatedBy) -> None:
             remedy = "orthorectify it first, for example with GDAL's gdalwarp -rpc"
     elif profile.transform.is_degenerate:
         missing = "usable geotransform (its pixels have no area)"
+    elif not _within_reach(profile):
+        missing = "usable geotransform (its corners lie beyond any planet)"
     elif profile.crs is None:
         missing = "CRS"
         remedy = "pass --assign-crs EPSG:n, the CRS that its coordinates are in"

@@ -435,6 +435,15 @@ def test_pixels_without_an_area_are_refused():
         order(flat)
 
 
+@pytest.mark.parametrize("place", [(1e30, 0), (10, 1e12), (-10, -1e300), (np.nan, 0)])
+def test_pixels_beyond_any_planet_are_refused(place):
+    # GEOS gives up on such polygons; found by fuzzing a GeoTIFF.
+    side, west = place
+    far = Raster(planes(1), Affine(side, 0, west, 0, -10, NORTH), EARTH)
+    with pytest.raises(NotGeoreferenced, match="beyond any planet|usable"):
+        order(far)
+
+
 # --- what is not a scene ----------------------------------------------------------------------
 
 

@@ -10,9 +10,11 @@ more than one line, leaves something, or contradicts itself is a failure; its in
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -288,19 +290,23 @@ def main(arguments: list[str] | None = None) -> int:
     forked.warm()
     all_targets, tally, begun = targets(asked.corpus), Tally(), time.monotonic()
     cases = range(asked.first, asked.first + asked.cases)
-    for number in cases if asked.case is None else [asked.case]:
-        name, ending, wrong = run_case(all_targets, asked.seed, number, asked.keep)
-        tally.counts[name, ending.code] += 1
-        tally.seconds += ending.seconds
-        tally.peak_mb = max(tally.peak_mb, ending.peak_mb)
-        if wrong:
-            tally.failures.append(f"case {number} ({name}): {'; '.join(wrong)}")
-            tell(tally.failures[-1])
-        if number % 500 == 499:
-            tell(f"at case {number + 1} after {time.monotonic() - begun:.0f} s")
-            tell(told(tally))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):  # then the counts so far are told
+        for number in cases if asked.case is None else [asked.case]:
+            count(tally, number, *run_case(all_targets, asked.seed, number, asked.keep))
+            if number % 500 == 499:
+                tell(f"at case {number + 1} after {time.monotonic() - begun:.0f} s")
     tell(told(tally))
     return 1 if tally.failures else 0
+
+
+def count(tally: Tally, number: int, name: str, ending: forked.Ending, wrong: list[str]) -> None:
+    tally.counts[name, ending.code] += 1
+    tally.seconds += ending.seconds
+    tally.peak_mb = max(tally.peak_mb, ending.peak_mb)
+    if wrong:
+        tally.failures.append(f"case {number} ({name}): {'; '.join(wrong)}")
+        tell(tally.failures[-1])
 
 
 def told(tally: Tally) -> str:
