@@ -440,7 +440,7 @@ def test_pixels_beyond_any_planet_are_refused(place):
     # GEOS gives up on such polygons; found by fuzzing a GeoTIFF.
     side, west = place
     far = Raster(planes(1), Affine(side, 0, west, 0, -10, NORTH), EARTH)
-    with pytest.raises(NotGeoreferenced, match="beyond any planet|usable"):
+    with pytest.raises(NotGeoreferenced, match="usable geotransform"):
         order(far)
 
 
