@@ -19,11 +19,15 @@ from importlib import import_module
 
 import pyproj
 
+import geodeforest  # noqa: F401  # what a test takes away is named from here
 import geodeforest.workflows.load_model as loading
 from geodeforest.cli import main
 from geodeforest.testing import ThresholdPredictor
 
-LOADED = ("workflows.scan_scene", "workflows.polygonize_map", "workflows.cut_chips", "geo.labels")
+LOADED = (
+    *("workflows.scan_scene", "workflows.polygonize_map", "workflows.cut_chips", "geo.labels"),
+    *("geo.raster_sinks", "geo.geojson", "geo.gpkg", "geo.flatgeobuf", "geo.geoparquet"),
+)
 
 INFERRED = 99
 """The exit code of a child whose model was called though it was told ``never``."""

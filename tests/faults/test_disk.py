@@ -102,3 +102,54 @@ def test_a_file_that_may_not_grow_takes_a_part_of_its_last_write(worlds, name, s
     ended = world.run(limits={"RLIMIT_FSIZE": limit})
     assert ended.code == 5
     world.check(ended, (5,))
+
+
+# --- what a disk loses in silence -------------------------------------------------------------
+
+READ_BACK = {"geodeforest.geo.raster_sinks._MapSink._verify": "lambda *_: None"}
+CHECKED = {"geodeforest.geo.gpkg.check_geopackage": "lambda *_: None"}
+
+
+def lied_to(world, name, when, **job):
+    """The scan with a write that is said to have taken 100 bytes and took none."""
+    home = (world.out / f".{name}.gdf-scratch").resolve()
+    only = [home / name, *(home / f"{name}.{level}.blocks" for level in range(3))]
+    world.clear()
+    return world.injected("write", f"retval=100:when={when}", only=only, **job)
+
+
+@pytest.mark.parametrize("name", ["c.tif", "x.tif"])
+def test_a_map_that_the_disk_did_not_keep_is_found_by_reading_it_back(worlds, strace, name):
+    world = worlds(name)
+    made = lied_to(world, name, 1000).calls["write"]
+    assert made >= 4
+    for when in range(1, made + 1):
+        ended = lied_to(world, name, when)
+        assert ended.injected
+        assert ended.code == 5
+        world.check(ended, (5,))
+
+
+@pytest.mark.parametrize("name", ["c.tif", "x.tif"])
+def test_without_reading_back_a_broken_map_would_pass_for_whole(worlds, strace, name):
+    """What the test before this one is worth: the same faults, the safeguard taken away."""
+    world = worlds(name)
+    ended = lied_to(world, name, 1, without=READ_BACK)
+    assert ended.injected
+    assert ended.code == 0
+    assert world.files()[name] != world.truth[name]
+
+
+def test_a_geopackage_without_its_index_is_found_by_checking_it(worlds, strace):
+    """GDAL ends well where it could not write a spatial index: so it is looked for."""
+    world = worlds("p.gpkg")
+    count = world.injected("pwrite64", "").calls["pwrite64"]
+    fault = f"error=ENOSPC:when={count * 2 // 5}"
+    world.clear()
+    ended = world.injected("pwrite64", fault)
+    assert ended.code == 5
+    world.check(ended, (5,))
+    world.clear()
+    ended = world.injected("pwrite64", fault, without=CHECKED)
+    assert ended.code == 0
+    assert world.files()["p.gpkg"] != world.truth["p.gpkg"]
