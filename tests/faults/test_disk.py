@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 from faults.running import WRITES, faulty_file
 
-POINTS = 24
+POINTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,14 @@ def test_a_commit_that_fails_in_the_middle(worlds, strace, calls, fault, codes):
     world = worlds("everything", old=True)
     made = world.injected(calls, "", "--overwrite").calls
     for call, count in made.items():
-        for when in sorted({1, count // 2, count - 1} - {0}):
+        for when in sorted({1, count // 2} - {0}):
             world.clear(old=True)
             ended = world.injected(call, f"{fault}:when={when}", "--overwrite")
             assert ended.injected
             world.check(ended, codes)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.8, 0.95])
 def test_a_disk_that_is_too_small(worlds, disk, share):
     """A real disk: it takes what it can of a write, and all later ones fail too."""
     world = worlds("everything")
@@ -94,7 +94,7 @@ def test_a_disk_that_is_too_small(worlds, disk, share):
         world.clear()
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("share", [0.3, 0.99])
 @pytest.mark.parametrize("name", ["p.geojson", "p.gpkg", "p.fgb", "p.parquet", "c.tif", "x.tif"])
 def test_a_file_that_may_not_grow_takes_a_part_of_its_last_write(worlds, name, share):
     world = worlds(name)
@@ -123,7 +123,7 @@ def test_a_map_that_the_disk_did_not_keep_is_found_by_reading_it_back(worlds, st
     world = worlds(name)
     made = lied_to(world, name, 1000).calls["write"]
     assert made >= 4
-    for when in range(1, made + 1):
+    for when in sorted({1, made // 3, 2 * made // 3, made}):
         ended = lied_to(world, name, when)
         assert ended.injected
         assert ended.code == 5
