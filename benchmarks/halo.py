@@ -30,7 +30,7 @@ from geodeforest.core.grid import ChipGrid
 from geodeforest.core.ports import Predictor
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample"
-OVERLAPS = (0, 32, 48, 64, 80, 96, 112, 128, 192, 256)
+OVERLAPS = (0, 32, 64, 96, 128, 160, 192)
 DISTANCES = (0, 2, 4, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128)
 SIDE = 1536
 
@@ -53,7 +53,9 @@ def main(model: str | None, scenes: tuple[Path, ...]) -> None:
     planes = [plane(path, predictor) for path in scenes or sorted(SAMPLES.glob("*.tif"))]
     click.echo(f"{len(planes)} scenes, mirrored to {SIDE} x {SIDE} px\n")
     for table in (border_table, field_table, overlap_table):
-        click.echo("\n".join(table(planes, predictor)) + "\n")
+        for line in table(planes, predictor):
+            click.echo(line)
+        click.echo()
 
 
 def plane(path: Path, predictor: Predictor) -> Plane:
