@@ -75,6 +75,7 @@ OPTIONS = TrainOptions(
     val_group=(),
     strategy="cpu",
     name="amazon-s2-rgb",
+    halo=64,  # measured: benchmarks/halo.py
     augmentation=Augmentation(
         crop=256,
         haze=8 * COUNT,
