@@ -39,14 +39,19 @@ def main(count: int, runs: int) -> None:
 
 def compare(count: int, runs: int = 1) -> tuple[Run, Run]:
     """The scenes' run and the mosaic's, each the median by time of so many, by turns."""
-    across = 2 ** math.ceil(math.log2(count) / 2)
-    while count % across:
-        across //= 2
-    scenes = forest_pieces(count, across)
-    mosaic = forest(count // across * BLOCK, across * BLOCK)
+    scenes, mosaic = scenes_of(count)
     found = [(scanned(scenes), scanned([mosaic])) for _ in range(runs)]
     pieces, wholes = zip(*found, strict=True)
     return _middle(pieces), _middle(wholes)
+
+
+def scenes_of(count: int) -> tuple[list[Path], Path]:
+    """The scenes, and the mosaic of them, about as wide as it is high."""
+    across = 2 ** math.ceil(math.log2(count) / 2)
+    while count % across:
+        across //= 2
+    mosaic = forest(count // across * BLOCK, across * BLOCK)
+    return forest_pieces(count, across), mosaic
 
 
 def scanned(scenes: list[Path]) -> Run:

@@ -7,6 +7,7 @@ scores, so that its map shows the clearings and what follows on it has a usual a
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,19 @@ def model_named(name: str) -> str | None:
 
 def plain_unet() -> Path:
     """The model directory of the plain U-Net, made once; needs TensorFlow then."""
-    home = folder() / "plain-unet"
+    home = folder() / f"plain-unet-{_graph_version()}"
     if not (home / "model.json").exists():
         _write(home)
     return home
+
+
+def _graph_version() -> str:
+    """What changes with the code that writes a network down."""
+    import geodeforest
+
+    code = Path(geodeforest.__file__).parent / "nn"
+    texts = (path.read_bytes() for path in (code / "to_onnx.py", code / "unet.py"))
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:8]
 
 
 def qgis_edition(name: str, level: tuple[float, ...] | None) -> Path:

@@ -92,6 +92,21 @@ class Bench:
         return self.kept.get(f"scan {network} {times_as_high * self.side}x{self.side}", measure)
 
 
+def sparse_side(side: int) -> int:
+    """How large the scene without blocks is, for a tile of ``side`` px."""
+    return SPARSE if side >= TILE else 8 * side
+
+
+def many_count(side: int) -> int:
+    """How many small scenes there are."""
+    return 200 if side >= TILE else 32
+
+
+def peer_sizes(side: int) -> peers.Sizes:
+    """How large the scenes are that other programs scan, too."""
+    return peers.Sizes() if side >= TILE else peers.Sizes(side, (min(1000, side // 2), side))
+
+
 def ratio(bench: Bench) -> Iterator[Row]:
     """A whole scan by the bare network, with both networks."""
     for network, goal in ((PLAIN, 1.10), (BUILT_IN, 1.5)):
@@ -173,7 +188,7 @@ def memory(bench: Bench) -> Iterator[Row]:
 
 def empty(bench: Bench) -> Iterator[Row]:
     """A scene of a hundred thousand rows and columns with one block in it."""
-    side = SPARSE if bench.side >= TILE else 8 * bench.side
+    side = sparse_side(bench.side)
 
     def measure() -> dict[str, float]:
         done = scanned(sparse(side), None, code=None, limit=SPARSE_LIMIT_SECONDS).run
@@ -210,7 +225,7 @@ def plan(bench: Bench) -> Iterator[Row]:
 
 def many(bench: Bench) -> Iterator[Row]:
     """Two hundred scenes by one mosaic."""
-    count = 200 if bench.side >= TILE else 32
+    count = many_count(bench.side)
 
     def measure() -> list[dict[str, Any]]:
         return [asdict(each) for each in many_scenes.compare(count)]
@@ -224,7 +239,7 @@ def many(bench: Bench) -> Iterator[Row]:
 
 def beside(bench: Bench) -> Iterator[Row]:
     """Other programs with the same scene and network."""
-    sizes = peers.Sizes() if bench.side >= TILE else peers.Sizes(bench.side, (1000, bench.side))
+    sizes = peer_sizes(bench.side)
     found = bench.kept.get(f"peers {sizes}", lambda: peers.measured(sizes))
     for goal in peers.goals(found):
         yield Row("peers", *goal)
@@ -247,9 +262,13 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 @click.option("--side", default=TILE, show_default=True, help="Rows and columns of the tile.")
 @click.option("--only", default=",".join(SECTIONS), show_default=True, help="Sections to measure.")
 @click.option("--again", is_flag=True, help="Measure what is known of this revision, too.")
+@click.option("--prepare", is_flag=True, help="Only make scenes and models; measure nothing.")
 @click.option("--json", "as_json", is_flag=True)
-def main(side: int, only: str, again: bool, as_json: bool) -> None:
+def main(side: int, only: str, again: bool, prepare: bool, as_json: bool) -> None:
     """Print what was measured, the goal, and whether it is met."""
+    if prepare:
+        make_all(side)
+        return
     chosen = only.split(",")
     if strange := set(chosen) - set(SECTIONS):
         raise click.UsageError(f"no section {min(strange)}; there are {', '.join(SECTIONS)}")
@@ -263,6 +282,18 @@ def main(side: int, only: str, again: bool, as_json: bool) -> None:
     verdicts = {True: "pass", False: "MISS", None: ""}
     for row in rows:
         click.echo(f"| {' | '.join(row[:4])} | {verdicts[row.passed]} |")
+
+
+def make_all(side: int) -> None:
+    """Everything that is measured with, so that a quiet machine is not kept waiting for it."""
+    compared = peer_sizes(side)
+    squares = {side, min(side, IDENTICAL_SIDE), BLOCK, 1024, compared.timed, *compared.memory}
+    for square in sorted(squares):
+        forest(square, square)
+    forest(4 * side, side)
+    sparse(sparse_side(side))
+    many_scenes.scenes_of(many_count(side))
+    model_named(PLAIN)
 
 
 def revision() -> str:

@@ -63,6 +63,11 @@ def _conv(a: dict, x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) ->
     return F.conv2d(x, kernel, bias, a["strides"], pad, groups=a.get("group", 1))
 
 
+def _reshape(_: dict, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    # A zero stands for the size that there is.
+    return x.reshape([n or x.shape[place] for place, n in enumerate(shape.tolist())])
+
+
 def _resize(a: dict, x: torch.Tensor, _: None, scales: torch.Tensor) -> torch.Tensor:
     mode = {b"linear": "bilinear", b"nearest": "nearest"}[a["mode"]]
     aligned = {"align_corners": False} if mode == "bilinear" else {}
@@ -70,6 +75,7 @@ def _resize(a: dict, x: torch.Tensor, _: None, scales: torch.Tensor) -> torch.Te
 
 
 _OPERATIONS = {
+    "Add": lambda a, x, y: x + y,
     "Concat": lambda a, *xs: (
         torch.cat([x.expand(xs[0].shape[0], -1, -1, -1) for x in xs], 1)
         if a["axis"] == 1
@@ -77,9 +83,11 @@ _OPERATIONS = {
     ),
     "Conv": _conv,
     "MaxPool": lambda a, x: F.max_pool2d(x, a["kernel_shape"], a["strides"]),
+    "Neg": lambda a, x: -x,
     "Relu": lambda a, x: F.relu(x),
-    "Reshape": lambda a, x, shape: x.reshape(tuple(shape.tolist())),
+    "Reshape": _reshape,
     "Resize": _resize,
+    "Sigmoid": lambda a, x: torch.sigmoid(x),
     "Softmax": lambda a, x: F.softmax(x, a["axis"]),
     "Sub": lambda a, x, y: x - y,
     "Transpose": lambda a, x: x.permute(a["perm"]),
