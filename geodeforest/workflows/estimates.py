@@ -19,11 +19,11 @@ from geodeforest.core.pixels import BandScale, Pixels, to_input
 from geodeforest.core.ports import Predictor, SceneSource
 from geodeforest.geo.profile import SceneProfile
 
-_ROWS_SECONDS_PER_MPX = 0.13
+_ROWS_SECONDS_PER_MPX = 0.1
 """Stitching, deciding and vectorising, on one core of today, of a scene with many clearings."""
 
-_MAP_SECONDS_PER_MPX = 0.02
-"""Writing one map, reading it back and making it cloud-optimized, when all else is done."""
+_MAP_SECONDS_PER_MPX = 0.012
+"""Compressing one map and its overviews, beside the network like the rows."""
 
 _FILES_SECONDS = 0.3
 """Making, flushing and renaming the outputs."""
@@ -92,11 +92,11 @@ class Trial:
         """How long a scan by ``plan`` takes on so many processors, if it writes so many maps."""
         megapixels = plan.grid.height * plan.grid.width / 1e6
         network = len(plan.grid) * self.busy_share * self.chip
-        rows = megapixels * _ROWS_SECONDS_PER_MPX * self.slowness
+        each = _ROWS_SECONDS_PER_MPX + maps * _MAP_SECONDS_PER_MPX
+        rows = megapixels * each * self.slowness
         shared = (network + rows + self.reading) / min(cpus, plan.threads + 1)
         slowest = max(shared, network / plan.threads, rows, self.reading)
-        end = _FILES_SECONDS + maps * megapixels * _MAP_SECONDS_PER_MPX
-        return self.sample + slowest + end * self.slowness
+        return self.sample + slowest + _FILES_SECONDS * self.slowness
 
 
 def reading_seconds(watched: WatchedScene, file: SceneProfile) -> float:
