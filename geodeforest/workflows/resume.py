@@ -28,7 +28,7 @@ Scan: TypeAlias = Callable[[Stretch], Generator[SettledRows]]
 def work_key(record: Mapping[str, Any], predictor: Predictor) -> str | None:
     """What tells this scan from all that would give other rows; None if nothing can.
 
-    That is what names the run, and the versions, the engine and the model's whole description.
+    That is what names the run, and the versions, engine and device, and the model's whole spec.
     What an input holds has to be known. A model without files is told by its class and its spec.
     """
     if not all(map(_is_known, record["inputs"])):
@@ -39,6 +39,7 @@ def work_key(record: Mapping[str, Any], predictor: Predictor) -> str | None:
         "versions": record["versions"],
         "spec": asdict(predictor.spec),
         "engine": f"{engine.__module__}.{engine.__qualname__}",
+        "device": getattr(predictor, "device", "cpu"),
         "model": repr(predictor) if is_dataclass(predictor) else None,
     }
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
@@ -109,9 +110,9 @@ def _stretch(
     Where it is not known what the chip row before had left, those that share rows with the first
     one are done once more, and those in which something may have failed too near to it.
     """
+    carried = journal.carried()
     if first == 0:
         return Stretch(0, stop)
-    carried = journal.carried()
     if carried is not None and carried[0] == first - 1:
         chips, mean, seen, failed = carried[1]
         return Stretch(first, stop, Carried(HeldRow(chips, mean, seen), failed))

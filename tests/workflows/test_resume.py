@@ -16,9 +16,9 @@ ROWS, COLS = 330, 150
 
 @dataclass(frozen=True)
 class Flaky(ThresholdPredictor):
-    """Scores of many values; interrupts the scan at the call ``stop``."""
+    """Scores of many values; interrupts the scan at the call ``until``."""
 
-    stop: int = 10**9
+    until: int = 10**9
     calls: list = field(default_factory=list, repr=False)
 
     def __repr__(self):
@@ -26,7 +26,7 @@ class Flaky(ThresholdPredictor):
 
     def predict(self, chips, scene_level=None):
         self.calls.append(1)
-        if len(self.calls) > self.stop:
+        if len(self.calls) > self.until:
             raise KeyboardInterrupt
         rows, cols = np.indices(chips.shape[1:3], np.float32)
         score = ((rows * 7 + cols * 3) % 101 / 101)[np.newaxis] * chips[..., 0]
@@ -71,7 +71,7 @@ def content(out):
 
 
 def interrupted(scene, out, stop, **options):
-    model = Flaky(stop=stop)
+    model = Flaky(until=stop)
     with pytest.raises(KeyboardInterrupt) as caught:
         scan(scene, out, model, **options)
     return caught.value
@@ -115,7 +115,7 @@ def test_nothing_that_is_finished_is_computed_again(scene, tmp_path):
 def test_a_scan_may_be_broken_off_many_times(scene, tmp_path, stops):
     scan(scene, tmp_path / "whole", Flaky())
     for stop in stops:
-        model = Flaky(stop=stop)
+        model = Flaky(until=stop)
         try:
             scan(scene, tmp_path / "out", model, threads=2)
         except KeyboardInterrupt:
@@ -206,6 +206,23 @@ def test_another_model_starts_afresh(scene, tmp_path):
     interrupted(scene, tmp_path / "out", 40)
     _, (line,) = scan(scene, tmp_path / "out", ThresholdPredictor(0.4))
     assert "starting afresh" in line
+
+
+@dataclass(frozen=True, repr=False)
+class OnDevice(Flaky):
+    """A model that may run on a GPU, where scores are others."""
+
+    device: str = "cpu"
+
+
+@pytest.mark.parametrize(("then", "calls"), [("cpu", 45), ("gpu", CHIPS)])
+def test_another_device_starts_afresh(scene, tmp_path, then, calls):
+    with pytest.raises(KeyboardInterrupt):
+        scan(scene, tmp_path / "out", OnDevice(until=40))
+    again = OnDevice(device=then)
+    _, (line,) = scan(scene, tmp_path / "out", again)
+    assert ("afresh" in line) == (then == "gpu")
+    assert len(again.calls) <= calls
 
 
 def test_without_resume_nothing_is_kept_nor_used(scene, tmp_path):
