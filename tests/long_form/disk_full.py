@@ -29,6 +29,9 @@ from faults.worlds import EVERYTHING, OUTPUTS, World
 COMMITS = "fsync,fdatasync,ftruncate,rename,renameat,renameat2,link,linkat,mkdir,mkdirat"
 """What else a full or broken disk may refuse."""
 
+SAID = 500
+"""Bytes of a message, which goes to a file of the same limit."""
+
 PAGE = 4096
 ROOM = 100 * 2**20
 
@@ -88,8 +91,8 @@ def outcome(point: Point, failures: list[str]) -> str:
 
 def calls(world: World, names: str, asked: argparse.Namespace) -> Iterator[Point]:
     """One call fails, all others succeed."""
-    made = world.injected(names, "").calls
     world.clear()
+    made = world.injected(names, "").calls
     for call, count in made.items():
         for when in range(1, count + 1, asked.every):
             yield lambda call=call, when=when: struck(world, call, when, asked.error)
@@ -108,7 +111,7 @@ def limits(world: World, asked: argparse.Namespace) -> Iterator[Point]:
     """No file may grow beyond a limit: the last write is a short one."""
     most = max(map(len, world.truth.values()))
     for number in range(asked.sizes):
-        yield lambda number=number: limited(world, most * number // asked.sizes)
+        yield lambda number=number: limited(world, SAID + most * number // asked.sizes)
 
 
 def limited(world: World, size: int) -> str:
