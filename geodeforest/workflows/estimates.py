@@ -22,6 +22,9 @@ from geodeforest.geo.profile import SceneProfile
 _ROWS_SECONDS_PER_MPX = 0.1
 """Stitching, deciding and vectorising, on one core of today, of a scene with many clearings."""
 
+_EMPTY_SECONDS_PER_MPX = 0.018
+"""The same where nothing was observed, both maps included."""
+
 _MAP_SECONDS_PER_MPX = 0.012
 """Compressing one map and its overviews, beside the network like the rows."""
 
@@ -92,8 +95,9 @@ class Trial:
         """How long a scan by ``plan`` takes on so many processors, if it writes so many maps."""
         megapixels = plan.grid.height * plan.grid.width / 1e6
         network = len(plan.grid) * self.busy_share * self.chip
+        busy, empty = megapixels * self.busy_share, megapixels * (1 - self.busy_share)
         each = _ROWS_SECONDS_PER_MPX + maps * _MAP_SECONDS_PER_MPX
-        rows = megapixels * each * self.slowness
+        rows = (busy * each + empty * _EMPTY_SECONDS_PER_MPX) * self.slowness
         shared = (network + rows + self.reading) / min(cpus, plan.threads + 1)
         slowest = max(shared, network / plan.threads, rows, self.reading)
         return self.sample + slowest + _FILES_SECONDS * self.slowness

@@ -25,6 +25,13 @@ def trial(**known):
     return Trial(**{"chip": 0.0, "reading": 0.0, "sample": 0.0, "busy_share": 1.0, **known})
 
 
+def test_what_was_not_observed_takes_little_time():
+    large = plan(1, height=9000, width=9000)
+    full, half, empty = (trial(busy_share=s).seconds(large, cpus=1) for s in (1.0, 0.5, 0.0))
+    assert empty < full / 3
+    assert half == pytest.approx((full + empty) / 2)
+
+
 def test_chips_are_shared_by_threads():
     chips = len(plan().grid)
     one, two = (trial(chip=1.0).seconds(plan(threads), cpus=2) for threads in (1, 2))
