@@ -20,7 +20,7 @@ from geodeforest.errors import InputChanged
 
 # What GDAL and OGR read beside a raster or a shapefile, in so far as it can change the result.
 _APPENDED = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
-_WORLD_FILES = (".tfw", ".wld", ".j2w", ".pgw")
+_WORLD_FILES = (".tfw", ".wld", ".j2w", ".pgw", ".aux")
 _SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn")
 
 _HASHED_PX = 2**20

@@ -166,7 +166,7 @@ def test_all_else_than_tiff_is_refused(tmp_path, content):
     assert "is not a GeoTIFF" in refusal(path)
 
 
-SIDE_CARS = ("a.tif.aux.xml", "a.tif.msk", "a.tif.ovr", "a.tif.msk.ovr", "a.tfw", "a.wld")
+SIDE_CARS = ("a.tif.aux.xml", "a.tif.msk", "a.tif.ovr", "a.tif.msk.ovr", "a.tfw", "a.wld", "a.aux")
 
 
 @pytest.mark.parametrize("name", SIDE_CARS)
