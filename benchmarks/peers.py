@@ -98,12 +98,13 @@ def main(side: int, memory: tuple[int, ...], install: bool) -> None:
 def measured(sizes: Sizes) -> Facts:
     """All runs of all programs that are installed."""
     programs = [OURS, *(p for p in (GEODEEP, TORCH, KERAS, SEED) if _python(p) is not None)]
-    runs = []
+    runs: list[Facts] = []
+    settings: dict[tuple[str, str], Facts] = {}
     for network in (PLAIN, BUILT_IN):
-        bench = _Bench(network, sizes.timed)
+        bench = _Bench(network, sizes.timed, settings)
         runs += [bench.run(program, compared=True) for program in programs]
     for side in sizes.memory:
-        bench = _Bench(BUILT_IN, side)
+        bench = _Bench(BUILT_IN, side, settings)
         runs += [bench.run(program, compared=False) for program in programs if program != SEED]
     missing = [name for name in INSTALL if name not in programs]
     return {"sizes": [sizes.timed, *sizes.memory], "runs": runs, "missing": missing}
@@ -132,14 +133,13 @@ def _python(program: str) -> Path | None:
 
 
 class _Bench:
-    """One network on one scene, by any program."""
+    """One network on one scene, by any program; ``settings`` are what was found quickest."""
 
-    def __init__(self, network: str, side: int) -> None:
-        self._network, self._side = network, side
+    def __init__(self, network: str, side: int, settings: dict[tuple[str, str], Facts]) -> None:
+        self._network, self._side, self._settings = network, side, settings
         self._scene = forest(side, side)
         self._record: Facts = {}
         self._level: tuple[float, ...] | None = None
-        self._settings: dict[str, Facts] = {}
         self._scores: NDArray[np.float32] | None = None
 
     def run(self, program: str, *, compared: bool) -> Facts:
@@ -193,12 +193,13 @@ class _Bench:
         """What is quickest for the program, tried out in a process of its own."""
         if program == GEODEEP:
             return {}
-        if program not in self._settings:
+        key = program, self._network
+        if key not in self._settings:
             environment = {"PYTHONPATH": str(PROGRAMS.parents[1])}
             with tempfile.TemporaryDirectory(dir=folder()) as cwd:
                 done = run([*words, "--try"], Path(cwd), environment=environment)
-            self._settings[program] = json.loads(done.out.splitlines()[-1])
-        return self._settings[program]
+            self._settings[key] = json.loads(done.out.splitlines()[-1])
+        return self._settings[key]
 
     def _home(self) -> Path:
         from geodeforest.runtime.model_dir import model_directory
