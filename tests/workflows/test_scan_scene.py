@@ -287,7 +287,8 @@ def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
             output=tmp_path / "p.gpkg",
             report=tmp_path / "r.json",
         )
-    assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]
+    # Rows are kept for the next scan to go on from; of outputs there are none.
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["s.tif"]
 
 
 @pytest.mark.parametrize("wrong", [{"classes": "c.png"}, {"report": "r.txt"}, {"output": "p.shp"}])
