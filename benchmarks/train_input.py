@@ -95,7 +95,7 @@ def main(architecture: str, batch: int, count: int, uncached: bool, seconds: flo
         contrast=0.2,
         level_error=0.01,
         own_level=OwnLevel(0.3, (SceneInput("dark", 2),), bare_share=0.5, bare_lighter=0.03),
-        recolour=Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),
+        recolour=(Recolour(class_index=1, low=(0.15, 0.7, 0.3), high=(0.9, 1.5, 1.0)),),
     )
     if uncached:
         pipeline.CACHE_BYTES = 0

@@ -73,7 +73,7 @@ def parse(arguments: list[str], *, whole: bool) -> None:
         click.UsageError: there is no such command or option, or a value does not fit.
     """
     command: click.Command = main
-    context = click.Context(main, info_name="geodeforest")
+    context = click.Context(main, info_name="geodeforest", **main.context_settings)
     rest = list(arguments)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
@@ -93,7 +93,7 @@ def parse(arguments: list[str], *, whole: bool) -> None:
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **main.context_settings)
         for name in command.list_commands(context):
             found = command.get_command(context, name)
             assert found is not None
@@ -104,7 +104,7 @@ def command_at(path: tuple[str, ...]) -> click.Command:
     command: click.Command = main
     for name in path:
         assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), name)
+        found = command.get_command(click.Context(command, **main.context_settings), name)
         assert found is not None
         command = found
     return command

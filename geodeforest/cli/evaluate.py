@@ -111,6 +111,8 @@ def _lines(found: Evaluation, report: Path | None) -> list[str]:
     for key, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
         value = _value(figures["objects"][key], intervals["objects"][key])
         rows.append((f"object {words}", value))
+    if groups > 1:
+        rows.append(("accuracy of the median group", _value(found.medians["accuracy"], None)))
     wide = max(len(name) for name, _ in rows)
     lines = [f"{pixels:,} labelled pixels in {groups} group{'s' * (groups != 1)}"]
     lines += [f"{name:<{wide}}  {value}" for name, value in rows]

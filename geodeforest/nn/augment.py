@@ -5,6 +5,7 @@ Stateless TensorFlow operations on one example; knows neither files nor networks
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -82,7 +83,8 @@ class Augmentation:
     """What may change in training. Amounts are in units of the scaled image, 0..1.
 
     Haze adds to pixels and levels alike, as scattering does; exposure multiplies both;
-    contrast multiplies what lies above the first level; ``level_error`` moves the levels
+    contrast multiplies what lies above the first level; blur, in ``blur`` of the chips, shows them
+    as coarser pixels would, resampled; ``level_error`` moves the levels
     alone, since a scene's dark level is never exact. Relief, in half of the chips and up
     to its amount, lights and shades smooth parts of the ground and pulls the levels down
     to the shaded ones. In ``strong_haze_share`` of the chips the haze is so strong that
@@ -98,12 +100,13 @@ class Augmentation:
     exposure: float = 0.0
     contrast: float = 0.0
     level_error: float = 0.0
-    recolour: Recolour | None = None
+    blur: float = 0.0
+    recolour: tuple[Recolour, ...] = ()
     water: Water | None = None
     own_level: OwnLevel | None = None
 
     def __post_init__(self) -> None:
-        amounts = (self.haze, self.strong_haze, self.strong_haze_share, self.relief)
+        amounts = (self.haze, self.strong_haze, self.strong_haze_share, self.relief, self.blur)
         if min(*amounts, self.exposure, self.contrast, self.level_error) < 0:
             raise OptionError("augmentation amounts must not be negative")
         if max(self.exposure, self.contrast) >= 1:
@@ -116,19 +119,21 @@ TURNS = Augmentation()
 
 def augment(example: Example, how: Augmentation, seed: tf.Tensor) -> Example:
     """Change an example as ``seed`` (shape (2,), integers) decides. Shapes stay static."""
-    seeds = tf.unstack(tf.random.split(seed, 9), num=9)
+    seeds = tf.unstack(tf.random.split(seed, 10), num=10)
     if how.crop is not None:
         example = _crop(example, how.crop, seeds[0])
     if how.own_level is not None:
         example = _own_level(example, how.own_level, seeds[7])
     if how.turn:
         example = _turn(example, seeds[1])
-    if how.recolour is not None:
-        example = _recolour(example, how.recolour, seeds[2])
+    for number, recolour in enumerate(how.recolour):
+        example = _recolour(example, recolour, seeds[2] + number)
     if how.water is not None:
         example = _water(example, how.water, seeds[8])
     if how.relief:
         example = _relief(example, how.relief, seeds[6])
+    if how.blur:
+        example = _blur(example, how.blur, seeds[9])
     if how.contrast or how.exposure:
         example = _stretch(example, how, seeds[3])
     if how.haze or how.strong_haze:
@@ -277,6 +282,28 @@ def _water(example: Example, how: Water, seed: tf.Tensor) -> Example:
         )
 
     return _either(at_random[0] < how.share, watered, lambda: example)
+
+
+COARSER = (2, 3, 4)
+"""By which factors pixels may be larger in a chip that is blurred."""
+
+
+def _blur(example: Example, share: float, seed: tf.Tensor) -> Example:
+    rows, cols, _ = example.image.shape
+    at_random = tf.random.stateless_uniform((2,), seed)
+
+    def coarse(factor: int) -> tf.Tensor:
+        small = tf.image.resize(example.image, (rows // factor, cols // factor), method="area")
+        return tf.image.resize(small, (rows, cols))
+
+    which = tf.cast(at_random[0] * len(COARSER), tf.int32)
+    branches = [functools.partial(coarse, factor) for factor in COARSER]
+    image = tf.cond(
+        at_random[1] < share,
+        lambda: tf.switch_case(which, branches),
+        lambda: example.image,
+    )
+    return example._replace(image=tf.ensure_shape(image, example.image.shape))
 
 
 RELIEF_CELLS = (4, 12, 32)

@@ -63,6 +63,16 @@ class Evaluation:
         """Mean of the classes' intersection over union."""
         return self.total.classes.mean_iou
 
+    @cached_property
+    def medians(self) -> dict[str, float | None]:
+        """Accuracy and mean IoU of the median group; None where no group has one."""
+        each = [tally.classes for tally in self.groups.values() if tally.classes.pixels]
+        shares = {"accuracy": [c.accuracy for c in each], "mean_iou": [c.mean_iou for c in each]}
+        return {
+            name: round(float(np.nanmedian(values)), 4) if np.isfinite(values).any() else None
+            for name, values in shares.items()
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, ready for JSON."""
         total = self.total
@@ -75,6 +85,7 @@ class Evaluation:
             "not_assessed_px": int(total.unseen[0]),
             "figures": self.figures,
             "intervals_95": self.intervals,
+            "median_group": self.medians,
             "confusion": {
                 "rows": "truth",
                 "columns": "found",

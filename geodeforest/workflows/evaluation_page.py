@@ -73,6 +73,7 @@ def _figures(body: Element, found: Mapping[str, Any]) -> None:
         [f"objects, {key}", _within(figures["objects"][key], intervals["objects"][key])]
         for key in ("precision", "recall", "f1")
     ]
+    rows.append(["accuracy of the median group", _within(found["median_group"]["accuracy"], None)])
     _table(body, ["figure", "value"], rows)
     by_class = [
         [name, *(_within(shares[k], intervals["classes"][name][k]) for k in _CLASS_FIGURES)]

@@ -222,6 +222,7 @@ def _metrics(facts: Mapping[str, Any], judged: Evaluation, found: Calibration) -
         "accuracy_95": intervals["accuracy"],
         "mean_iou": shares["mean_iou"],
         "mean_iou_95": intervals["mean_iou"],
+        "median_group_accuracy": judged.medians["accuracy"],
         **by_class,
         "objects": shares["objects"],
         "fold_accuracy": [fold["accuracy"] for fold in facts["folds"]],

@@ -83,22 +83,49 @@ def test_level_error_moves_the_level_alone(example):
 
 def test_recolouring_touches_only_its_class_and_keeps_the_dark_level(example):
     rule = Recolour(class_index=1, low=(0.5,) * 3, high=(0.5,) * 3, share=1.0)
-    changed = augment(example, Augmentation(turn=False, recolour=rule), SEEDS[0])
+    changed = augment(example, Augmentation(turn=False, recolour=(rule,)), SEEDS[0])
     cleared = example.labels.numpy() == 1
     before, after = example.image.numpy(), changed.image.numpy()
     assert np.array_equal(after[~cleared], before[~cleared])
     assert np.allclose(after[cleared], 0.1 + (before[cleared] - 0.1) * 0.5, atol=1e-6)
 
 
+def test_each_class_has_its_own_recolouring(example):
+    rules = (
+        Recolour(class_index=1, low=(0.5,) * 3, high=(0.5,) * 3, share=1.0),
+        Recolour(class_index=0, low=(2.0,) * 3, high=(2.0,) * 3, share=1.0),
+    )
+    changed = augment(example, Augmentation(turn=False, recolour=rules), SEEDS[0]).image.numpy()
+    factors = np.array([2.0, 0.5, 1.0])[np.minimum(example.labels.numpy(), 2)]
+    above = example.image.numpy() - 0.1
+    assert np.allclose(changed, 0.1 + above * factors[..., np.newaxis], atol=1e-6)
+
+
 def test_recolouring_a_share_leaves_some_fields_alone(example):
     rule = Recolour(class_index=1, low=(0.2,) * 3, high=(0.4,) * 3, share=0.5)
     shares = []
     for seed in SEEDS:
-        changed = augment(example, Augmentation(turn=False, recolour=rule), seed)
+        changed = augment(example, Augmentation(turn=False, recolour=(rule,)), seed)
         cleared = example.labels.numpy() == 1
         moved = (changed.image.numpy() != example.image.numpy()).any(axis=-1)[cleared]
         shares.append(moved.mean())
     assert 0.3 < np.mean(shares) < 0.7
+
+
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_blur_shows_coarser_pixels_and_changes_neither_labels_nor_level(example, seed):
+    blurred = augment(example, Augmentation(turn=False, blur=1.0), seed)
+    assert blurred.image.shape == example.image.shape
+    assert np.std(blurred.image[..., 1]) < 0.7 * np.std(example.image[..., 1])
+    assert np.allclose(np.mean(blurred.image), np.mean(example.image), atol=0.01)
+    assert np.array_equal(blurred.labels, example.labels)
+    assert np.array_equal(blurred.level, example.level)
+
+
+def test_blur_leaves_its_share_of_chips_alone(example):
+    how = Augmentation(turn=False, blur=0.5)
+    same = [np.array_equal(augment(example, how, seed).image, example.image) for seed in SEEDS]
+    assert 2 < sum(same) < len(SEEDS) - 2
 
 
 def test_a_crop_larger_than_the_record_is_refused(example):

@@ -104,6 +104,9 @@ def test_spread_and_intervals_are_there(facts):
     accuracies = [fold["accuracy"] for fold in facts["folds"]]
     assert facts["spread"]["accuracy"]["mean"] == round(float(np.mean(accuracies)), 4)
     assert facts["spread"]["accuracy"]["sd"] == round(float(np.std(accuracies, ddof=1)), 4)
+    groups = facts["evaluation"]["groups"].values()
+    middle = float(np.median([group["accuracy"] for group in groups]))
+    assert facts["evaluation"]["median_group"]["accuracy"] == pytest.approx(middle, abs=6e-5)
     low, high = facts["evaluation"]["intervals_95"]["accuracy"]
     assert low <= facts["evaluation"]["figures"]["accuracy"] <= high
 
@@ -113,6 +116,8 @@ def test_the_model_of_all_groups_says_what_was_found_out_of_fold(trained, facts)
     assert spec == trained.spec
     assert spec.training["validation_groups"] == []
     assert spec.metrics["accuracy"] == facts["evaluation"]["figures"]["accuracy"]
+    median = facts["evaluation"]["median_group"]["accuracy"]
+    assert spec.metrics["median_group_accuracy"] == median
     assert spec.metrics["calibration"]["temperature"] == facts["calibration"]["temperature"] != 1
     assert set(spec.metrics["confidence_precision"]) == {"low", "medium", "high"}
     assert spec.metrics["command"].startswith("geodeforest train RECORDS -o DIR --steps 12")
