@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "qgis" / "geodeforest_provider"
 NOT_FOR_QGIS = {
     *("DEBUG", "ENGINE", "JSON", "MAX_PIXELS", "OVERWRITE", "PROGRESS", "QUIET", "RESAMPLE"),
+    *("DEVICE", "RESUME", "UNTRUSTED"),  # the default is right on a desk
     "ON_ERROR",  # a partial result is an exit code of its own, which Processing takes for failure
 }
 HILLS = ROOT / "data" / "sample" / "hills.tif"

@@ -40,7 +40,10 @@ def test_the_report_is_that_of_a_scan_in_this_process(scene, tmp_path):
     assert aside.polygons.crs == plain.polygons.crs
     assert np.array_equal(aside.class_map(), plain.class_map())
     assert np.array_equal(aside.scores(), plain.scores(), equal_nan=True)
-    assert aside.to_dict() | {"seconds": 0} == plain.to_dict() | {"seconds": 0}
+    there, here = ({**report.to_dict(), "seconds": 0} for report in (aside, plain))
+    # What this process has loaded beside is told here only.
+    assert there.pop("versions").items() <= here.pop("versions").items()
+    assert there == here
     assert progress[-1] == (1, 1)
     assert list(tmp_path.iterdir()) == [scene]
 
