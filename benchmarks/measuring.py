@@ -65,6 +65,8 @@ def run(
             env={**os.environ, **(environment or {})},
             stdout=out,
             stderr=err,
+            # A shell starts what runs in the background with it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         watch = _Watch(process.pid)
         if interrupt_after is not None:
