@@ -289,14 +289,15 @@ class Slow(ThresholdPredictor):
         return super().predict(chips)
 
     def stop(self, threads):
-        assert len(threads) == 2
+        assert len(threads) == 1
         assert threading.get_ident() not in threads
         self.stopped.set()
 
 
 def test_a_scan_that_is_given_up_does_not_wait_for_the_network():
     values, _ = random_scene(300, 64)
-    plan = plan_scan(small_spec(), ScanOptions(), Stored(300, 64, 3, 1), 2)
+    # With more threads than one, others could take both of the calls that end.
+    plan = plan_scan(small_spec(), ScanOptions(), Stored(300, 64, 3, 1), 1)
     source, predictor = ArraySource(values), Slow()
     rows = scan_rows(source, predictor, plan, radiometry(source, small_spec(), READING))
     next(rows)

@@ -120,7 +120,9 @@ def test_scenes_that_are_given_up_end_soon_and_leave_nothing(tmp_path):
         started = time.monotonic()
     assert time.monotonic() - started < 5
     assert len(model.most) < 10
-    assert set(contents(tmp_path / "out")) == {"0.geojson", "0_c.tif", "0_x.tif"}
+    # The next in order may have come to its end, too, and is whole then.
+    first, second = ({f"{n}.geojson", f"{n}_c.tif", f"{n}_x.tif"} for n in range(2))
+    assert set(contents(tmp_path / "out")) in (first, first | second)
 
 
 def test_progress_is_told_of_the_scene_that_is_waited_for(tmp_path):
