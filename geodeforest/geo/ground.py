@@ -40,10 +40,18 @@ def ground_of(crs: CRS) -> Ground:
         to_lonlat = pyproj.Transformer.from_crs(known, "EPSG:4326", always_xy=True)
         return Ground(to_lonlat, WGS84, is_earth=True)
     except ProjError:
-        own, geod = known.geodetic_crs, known.get_geod()
+        own, geod = known.geodetic_crs, _geod_of(known)
         if own is None or geod is None or abs(geod.a / WGS84.a - 1) < _SAME_BODY:
             raise
         return Ground(pyproj.Transformer.from_crs(known, own, always_xy=True), geod, is_earth=False)
+
+
+def _geod_of(crs: pyproj.CRS) -> pyproj.Geod | None:
+    """The CRS's own ellipsoid, if it has one that measures anything."""
+    try:
+        return crs.get_geod()
+    except ZeroDivisionError:  # a damaged file's ellipsoid without an axis
+        return None
 
 
 def is_on_earth(crs: CRS) -> bool:

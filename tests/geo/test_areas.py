@@ -181,3 +181,20 @@ def test_another_planet_is_measured_on_its_own_ellipsoid():
 def test_a_grid_without_longitudes_cannot_be_placed(crs):
     with pytest.raises(ProjError):
         PixelAreas(Affine(10, 0, 0, 0, -10, 0), CRS.from_user_input(crs), 5, 5)
+
+
+def test_an_ellipsoid_without_an_axis_is_refused_as_a_crs(monkeypatch):
+    """As the header of a damaged file had one; PROJ itself lets no text of such a CRS pass."""
+
+    def no_axis(_):
+        raise ZeroDivisionError
+
+    moon = CRS.from_wkt(
+        'GEOGCS["Moon",DATUM["Moon",SPHEROID["Moon",1737400,0]],'
+        'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]'
+    )
+    ground_of.cache_clear()
+    monkeypatch.setattr(pyproj.CRS, "get_geod", no_axis)
+    with pytest.raises(ProjError):
+        ground_of(moon)
+    ground_of.cache_clear()
