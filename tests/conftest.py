@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyogrio  # noqa: F401 - before TensorFlow, as workflows/extras.py says
 import pytest
 from hypothesis import settings
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 import warnings
@@ -254,6 +253,8 @@ def _signals_unwind() -> Iterator[list[int]]:
 
     Yields a list of those that came.
     """
+    from geodeforest.workflows.signals import handling
+
     _came.clear()
     patient_until = 0.0
 
@@ -268,20 +269,12 @@ def _signals_unwind() -> Iterator[list[int]]:
         if time.monotonic() > patient_until:  # what is unwound hangs, and who waits has enough
             os._exit(STOPPED[max(_came)][1])
 
-    if threading.current_thread() is not threading.main_thread():
-        yield _came  # only the main thread may set a handler
-        return
-    former = {number: signal.getsignal(number) for number in STOPPED}
-    for number, handler in former.items():
-        if handler != signal.SIG_IGN:  # under nohup it stays ignored
-            signal.signal(number, stop)
-    try:
-        yield _came
-    finally:
-        if _came:  # the process is about to end, and Python takes its time for that
-            former[signal.SIGINT] = signal.SIG_IGN
-        for number, handler in former.items():
-            signal.signal(number, handler)
+    with handling(STOPPED, stop) as former:
+        try:
+            yield _came
+        finally:
+            if _came and former:  # the process is about to end, and Python takes its time for that
+                former[signal.SIGINT] = signal.SIG_IGN
 
 
 def _heed_signals() -> None:

@@ -117,14 +117,7 @@ def _parse_classes(
     metavar="METERS",
     help="Pixel size that it was trained on. [default: unknown, and never checked]",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    default=0.5,
-    show_default=True,
-    metavar="FLOAT",
-    help="Score from which a pixel is deforestation.",
-)
+@options.spec_threshold
 @click.option("--name", metavar="NAME", help="Name of the model. [default: that of DIR]")
 @click.option("--licence", default="", metavar="TEXT", help="Licence of the weights.")
 @options.overwrite

@@ -258,6 +258,15 @@ threshold = click.option(
     help="Score from which a pixel is deforestation. [default: the model's]",
 )
 
+spec_threshold = click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.5,
+    show_default=True,
+    metavar="FLOAT",
+    help="Score from which a pixel is deforestation, as the model's spec will say.",
+)
+
 resample = click.option(
     "--resample/--no-resample",
     default=True,

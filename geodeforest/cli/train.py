@@ -146,14 +146,7 @@ def _filters(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     help="What the model's spec will say of the halo: chips of a scan overlap by twice as much. "
     "A quarter of the records' side at most.",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    default=0.5,
-    show_default=True,
-    metavar="FLOAT",
-    help="Score from which a pixel will be deforestation.",
-)
+@options.spec_threshold
 @click.option(
     "--resume",
     is_flag=True,

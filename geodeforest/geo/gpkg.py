@@ -7,6 +7,7 @@ how features came to be.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ NOT_ASSESSED_COLUMNS = ("id", "area_ha", "pixels", "date", "scene")
 _BATCH = 5_000
 # GDAL writes the time of the last change into the file; equal input is to give equal bytes.
 _CLOCK, _NO_TIME = "OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"
+
+# GDAL's clock is one for the process, and several scenes may be written side by side.
+_ONE_AT_A_TIME = threading.Lock()
 
 _STYLES = """
 CREATE TABLE layer_styles (
@@ -175,9 +179,10 @@ def _add_styles(path: Path, legends: Mapping[str, Legend]) -> None:
 
 @contextmanager
 def _without_clock() -> Iterator[None]:
-    before = pyogrio.get_gdal_config_option(_CLOCK)
-    pyogrio.set_gdal_config_options({_CLOCK: _NO_TIME})
-    try:
-        yield
-    finally:
-        pyogrio.set_gdal_config_options({_CLOCK: before})
+    with _ONE_AT_A_TIME:
+        before = pyogrio.get_gdal_config_option(_CLOCK)
+        pyogrio.set_gdal_config_options({_CLOCK: _NO_TIME})
+        try:
+            yield
+        finally:
+            pyogrio.set_gdal_config_options({_CLOCK: before})

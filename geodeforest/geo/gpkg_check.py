@@ -7,6 +7,7 @@ writing a spatial index, a count or a trigger: the file opens, without them.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.files import final_name
 
 _APPLICATION_ID = 0x47504B47  # "GPKG" (OGC 12-128r14, requirement 2)
+
+_INDEX = "the spatial index"
 
 # What the catalogue says of a layer, whose name is the parameter.
 _CATALOGUE = (
@@ -38,6 +41,8 @@ def check_geopackage(path: Path, named: Path, rows: Mapping[str, int]) -> None:
         missing = _missing(file, rows)
     if missing is not None:
         remedy = "check that the disk is not full and write again"
+        if missing == _INDEX and "tensorflow" in sys.modules:
+            remedy = "load pyogrio before TensorFlow, whose SQLite makes no such index"
         raise OutputUnwritable(final_name(named), f"{missing} was not kept as written", remedy)
 
 
@@ -50,6 +55,9 @@ def _missing(file: sqlite3.Connection, rows: Mapping[str, int]) -> str | None:
         return "what marks it as a GeoPackage"
     if file.execute("PRAGMA foreign_key_check").fetchone() is not None:
         return "a row of its catalogue"
+    index = "SELECT count(*) FROM sqlite_master WHERE name = ?"
+    if not all(_number(file, index, f"rtree_{layer}_geom_rowid") for layer in rows):
+        return _INDEX
     for layer, count in rows.items():
         if set(_counts(file, layer)) != {count} or _has_extent(file, layer) != (count > 0):
             return f"a polygon of {layer}, or what the catalogue says of them,"

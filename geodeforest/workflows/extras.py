@@ -24,6 +24,8 @@ def need_training(what: str) -> None:
     _need(what, *_TRAIN)
     if "tensorflow" in sys.modules:
         return
+    # TensorFlow's SQLite makes no spatial indexes, and its names hold for what is loaded later.
+    import_module("pyogrio")
     # Its errors reach the user as ours, in one line; the rest is no business of his.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr():

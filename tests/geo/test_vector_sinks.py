@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -607,3 +609,27 @@ def test_a_frame_tells_the_unknown_in_every_column():
     (row,) = sink.frame().to_dict("records")
     assert (row["confidence"], row["date"], row["baseline"]) == (None, None, None)
     assert np.isnan(row["score_mean"])
+
+
+def test_the_clock_of_gdal_is_given_back_where_two_files_are_written_at_once():
+    inside, leave, left = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with gpkg._without_clock():
+            inside.set()
+            assert leave.wait(10)
+
+    def second():
+        assert inside.wait(10)
+        with gpkg._without_clock():
+            assert left.wait(10)
+
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(first), threads.submit(second)]
+        assert inside.wait(10)
+        wait(ends[1:], timeout=0.2)  # it would enter now, if it could
+        leave.set()
+        ends[0].result()
+        left.set()
+        ends[1].result()
+    assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") is None

@@ -83,7 +83,15 @@ def test_what_cannot_be_handed_over_is_refused(scene, chosen):
         gd.scan(given.pop("scene"), untrusted=True, **given)
 
 
-@pytest.mark.parametrize("program", ["import os; os.abort()", "import sys; sys.exit(1)"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os; os.abort()",
+        "import sys; sys.exit(1)",
+        """print('["report", {"scene": "s', end="")""",
+    ],
+    ids=["crash", "exit", "half a line"],
+)
 def test_a_process_that_dies_is_an_error_that_names_the_file(scene, monkeypatch, program):
     import subprocess
     import sys
@@ -95,6 +103,13 @@ def test_a_process_that_dies_is_an_error_that_names_the_file(scene, monkeypatch,
     with pytest.raises(ReaderLost, match=r"scene\.tif: ") as caught:
         gd.scan(scene, untrusted=True)
     assert caught.value.exit_code == 8
+
+
+@pytest.mark.parametrize("name", ["annotations", "brief", "GeodeforestWarning", "no such name"])
+def test_what_comes_over_names_no_class_but_an_error(name):
+    error = scan_aside._error(name, "a.tif: is odd; warp it", {})
+    assert type(error) is gd.errors.GeodeforestError
+    assert str(error) == "a.tif: is odd; warp it"
 
 
 def test_the_settings_of_the_caller_stay_as_they_are(scene):
