@@ -20,15 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from geodeforest.core.arrays import Bools, Floats, Ints
-from geodeforest.core.rings import Rings, batches, expanded, with_rings
+from geodeforest.core.crossings import crossed_chords
+from geodeforest.core.rings import Rings, batches, with_rings
 from geodeforest.core.slopes import Slopes
 from geodeforest.core.trace import Region
 from geodeforest.core.vertices import GridVertices
 
 # So that chords of just the tolerance are told apart from longer ones by no last bit.
 _ROUNDING = 1e-9
-# Of half a pixel's diagonal: farther from its chord no point is on it, whatever was rounded.
-_NEAR = 1e-3
+# Distances that differ by less are the same, but for the last bits.
+_AS_FAR = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,29 @@ class PixelMetric:
         return math.sqrt(self.row**2 + 2 * abs(self.turn) * self.row * self.col + self.col**2) / 2
 
     @property
+    def area(self) -> float:
+        """Square metres of a pixel."""
+        return self.col * self._across
+
+    @property
     def cut(self) -> float:
         """How deep cuts from the middle of pixel sides go; as far is the centre from a cut."""
-        area = self.row * self.col * math.sqrt(1 - self.turn**2)
-        return area / self.half_diagonal / 4
+        return self.area / self.half_diagonal / 4
 
-    def metres(self, row: Ints, col: Ints) -> tuple[Floats, Floats]:
-        """Right-angled coordinates of corners on the ground."""
-        across = self.row * math.sqrt(1 - self.turn**2)
-        along: Floats = self.row * self.turn * row + self.col * col
-        return across * row.astype(np.float64), along
+    @property
+    def _across(self) -> float:
+        """From one line of the grid to the next."""
+        return self.row * math.sqrt(1 - self.turn**2)
+
+    def metres(self, row: Floats, col: Floats) -> tuple[Floats, Floats]:
+        """Right-angled coordinates (y, x) on the ground of steps over half pixels."""
+        y: Floats = self._across / 2 * row
+        x: Floats = self.row * self.turn / 2 * row + self.col / 2 * col
+        return y, x
+
+    def along(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Of a step over half a row and over half a column, the product with metres (y, x)."""
+        return self._across / 2 * y + self.row * self.turn / 2 * x, self.col / 2 * x
 
 
 def simplify_outlines(
@@ -98,127 +112,131 @@ class _Arcs:
     """The arcs of rings, and which of their points have to stay."""
 
     def __init__(self, slopes: Slopes, vertices: GridVertices, metric: PixelMetric) -> None:
-        self._slopes, self._row, self._col = slopes, slopes.row, slopes.col
-        self._marks, self._stride = vertices.marks, vertices.half_stride
-        self._mark = slopes.row * self._stride + slopes.col
-        y, x = metric.metres(slopes.row, slopes.col)
-        self._y, self._x = y / 2, x / 2
-        self._near = _NEAR * metric.half_diagonal
+        self._slopes, self._vertices, self._metric = slopes, vertices, metric
+        # What lies inside a straight line is never farther from a chord than both of its ends.
+        self._bends = _bends(slopes)
+        row, col = slopes.row[self._bends], slopes.col[self._bends]
+        self._mark = row * vertices.half_stride + col
+        self._row, self._col = row.astype(np.float64), col.astype(np.float64)
 
     def kept(self, tolerance: float) -> Bools:
         """The points that stay. Parts of all arcs are split side by side until they may."""
-        usable = np.flatnonzero(self._slopes.usable)
         kept = self._slopes.is_end.copy()
-        cut = np.flatnonzero(kept[usable])
-        first, last, must = _with_inner(cut[:-1], cut[1:], np.ones(len(cut) - 1, bool))
-        while len(first):
-            far, height = self._farthest(usable, first, last)
-            split = (must & (height > 0)) | (height > tolerance)
-            asked = np.flatnonzero(~split)
-            split[asked] = self._crossed(usable[first[asked]], usable[last[asked]])
-            first, far, last = first[split], far[split], last[split]
-            kept[usable[far]] = True
-            # Both halves of a loop must keep a point, or they would fall on each other.
-            loop = self._mark[usable[first]] == self._mark[usable[last]]
-            first, last, must = _with_inner(
-                np.concatenate([first, far]), np.concatenate([far, last]), np.tile(loop, 2)
-            )
+        cut = np.flatnonzero(kept[self._bends])
+        parts = _Parts.between(cut[:-1], cut[1:], np.ones(len(cut) - 1, bool))
+        while len(parts.first):
+            near, far = self._near(parts, tolerance, kept)
+            chords = self._bends[near.first], self._bends[near.last]
+            crossed = crossed_chords(self._slopes, self._vertices, *chords)
+            parts = self._halves(near.only(crossed), far[crossed], kept)
         return kept
 
-    def _farthest(self, usable: Ints, first: Ints, last: Ints) -> tuple[Ints, Floats]:
-        """Of the usable points between each two, the farthest from their chord; how far it is."""
-        chord, step = expanded(last - first - 1)
-        inner = step + (first + 1)[chord]
-        begin = np.flatnonzero(step == 0)
-        # From the lesser end: the neighbour, who comes the other way, has to find the same.
-        a, b = usable[first], usable[last]
-        back = self._mark[a] > self._mark[b]
-        a, b = np.where(back, b, a), np.where(back, a, b)
-        at = usable[inner]
-        distance = self._distance(at, a, b, chord)
-        # Points on the chord, told exactly; rounding leaves them very near to it.
-        near = np.flatnonzero(distance < self._near)
-        of = chord[near]
-        distance[near[self._beside(at[near], a[of], b[of]) == 0]] = 0
-        most = np.maximum.reduceat(distance, begin)
-        # Of several as far, the one with the least number.
-        rivals = np.flatnonzero(distance == most[chord])
-        rivals = rivals[np.lexsort((self._mark[at[rivals]], chord[rivals]))]
-        best = rivals[np.flatnonzero(np.diff(chord[rivals], prepend=-1))]
-        return inner[best], most
+    def _near(self, parts: _Parts, tolerance: float, kept: Bools) -> tuple[_Parts, Ints]:
+        """Parts of parts that are near to their chords, with the farthest points of each.
 
-    def _distance(self, at: Ints, a: Ints, b: Ints, chord: Ints) -> Floats:
-        """How far points are from their chords. In place: this is most of simplifying's time."""
-        dx, dy = self._x[b] - self._x[a], self._y[b] - self._y[a]
-        square = dx**2 + dy**2
-        px, py, dx, dy = self._x.take(at), self._y.take(at), dx.take(chord), dy.take(chord)
-        px -= self._x[a].take(chord)
-        py -= self._y[a].take(chord)
-        along = px * dx
-        along += py * dy
-        along /= np.where(square > 0, square, 1).take(chord)
-        np.minimum(np.maximum(along, 0, out=along), 1, out=along)
-        dx *= along
-        dy *= along
-        px -= dx
-        py -= dy
-        distance: Floats = np.hypot(px, py, out=px)
-        return distance
-
-    def _beside(self, at: Ints, a: Ints, b: Ints) -> Ints:
-        """Twice the area of the triangles of points and chords; of loops, 1."""
-        rows, cols = self._row[b] - self._row[a], self._col[b] - self._col[a]
-        area = rows * (self._col[at] - self._col[a]) - cols * (self._row[at] - self._row[a])
-        return np.where((rows == 0) & (cols == 0), 1, area)
-
-    def _crossed(self, first: Ints, last: Ints) -> Bools:
-        """Whether another mark lies between chord and arc, or on the chord; or may do so.
-
-        On each line of the grid all marks are counted from the westernmost to the easternmost
-        point that arc and chord reach; more than the arc's own are too many.
+        Sets in ``kept`` the points where they were split.
         """
-        if not len(first):
-            return np.empty(0, bool)
-        chord_of, step = expanded(last - first)
-        begin, end = first[chord_of] + step, first[chord_of] + step + 1
-        upper = np.minimum(self._row[begin], self._row[end])
-        lower = np.maximum(self._row[begin], self._row[end])
-        edges = np.flatnonzero(step == 0)
-        top, bottom = np.minimum.reduceat(upper, edges), np.maximum.reduceat(lower, edges)
-        chord, line = expanded(bottom - top + 1)
-        row, lines = top[chord] + line, np.flatnonzero(line == 0)
-        edge, step = expanded(lower - upper + 1)
-        at = (lines - top)[chord_of[edge]] + upper[edge] + step
-        west, east = np.full(len(row), self._stride), np.full(len(row), -1)
-        np.minimum.at(west, at, np.minimum(self._col[begin], self._col[end])[edge])
-        np.maximum.at(east, at, np.maximum(self._col[begin], self._col[end])[edge])
-        low, high = self._on_chord(first, last, chord, row)
-        west, east = np.minimum(west, low), np.maximum(east, high)
-        begin = row * self._stride
-        count = np.searchsorted(self._marks, begin + east, "right")
-        count -= np.searchsorted(self._marks, begin + west)
-        found: Bools = np.add.reduceat(count, lines) > last - first + 1
-        return found
+        found: list[tuple[_Parts, Ints]] = []
+        while len(parts.first):
+            far, height = self._farthest(parts)
+            split = (parts.must & (height > 0)) | (height > tolerance)
+            found.append((parts.only(~split), far[~split]))
+            parts = self._halves(parts.only(split), far[split], kept)
+        return _Parts.all_of([near for near, _ in found]), np.concatenate([far for _, far in found])
 
-    def _on_chord(self, first: Ints, last: Ints, chord: Ints, row: Ints) -> tuple[Ints, Ints]:
-        """The first column not west of a chord on a line, and the last one not east of it.
-
-        Where the chord does not come to the line, a pair that changes no range.
-        """
-        down = self._row[first] <= self._row[last]
-        a, b = np.where(down, first, last), np.where(down, last, first)
-        rows, cols = self._row[b] - self._row[a], self._col[b] - self._col[a]
-        ahead, rows = row - self._row[a][chord], rows[chord]
-        crosses = (ahead >= 0) & (ahead <= rows) & (rows > 0)
-        shift, rows = ahead * cols[chord], np.maximum(rows, 1)
-        start = self._col[a][chord]
-        return (
-            np.where(crosses, start - (-shift // rows), self._stride),
-            np.where(crosses, start + shift // rows, -1),
+    def _halves(self, parts: _Parts, far: Ints, kept: Bools) -> _Parts:
+        """Parts split at their farthest points, which are set in ``kept``."""
+        kept[self._bends[far]] = True
+        # Both halves of a loop must keep a point, or they would fall on each other.
+        loop = self._mark[parts.first] == self._mark[parts.last]
+        return _Parts.between(
+            np.concatenate([parts.first, far]),
+            np.concatenate([far, parts.last]),
+            np.tile(loop, 2),
         )
 
+    def _farthest(self, parts: _Parts) -> tuple[Ints, Floats]:
+        """The point of each part that is farthest from its chord; how far it is, in metres."""
+        count = parts.last - parts.first - 1
+        begin = np.cumsum(count) - count
+        inner = np.arange(begin[-1] + count[-1]) + (parts.first + 1 - begin).repeat(count)
+        height, unit = self._heights(parts, inner, count)
+        most = np.maximum.reduceat(height, begin)
+        # Of several as far, the one with the least number.
+        rivals = np.flatnonzero(height >= (most * (1 - _AS_FAR)).repeat(count))
+        far, begin = inner[rivals], np.searchsorted(rivals, begin)
+        if len(rivals) > len(most):
+            mark = self._mark[far]
+            least = np.minimum.reduceat(mark, begin)
+            far = far[mark == least.repeat(np.diff(begin, append=len(rivals)))]
+        return far, most * unit
 
-def _with_inner(first: Ints, last: Ints, must: Bools) -> tuple[Ints, Ints, Bools]:
-    """Without those between whose points there is none."""
-    inner = last - first > 1
-    return first[inner], last[inner], must[inner]
+    def _heights(self, parts: _Parts, inner: Ints, count: Ints) -> tuple[Floats, Floats]:
+        """How far points are from their chords, and the unit of each chord in metres.
+
+        In place, as this is most of simplifying's time. Beside a chord it is twice the area of a
+        triangle of half pixels: a whole number, so that points as far are exactly as far.
+        """
+        # From the lesser end: the neighbour, who comes the other way, has to find the same.
+        back = self._mark[parts.first] > self._mark[parts.last]
+        a, b = np.where(back, parts.last, parts.first), np.where(back, parts.first, parts.last)
+        rows, cols = self._row[b] - self._row[a], self._col[b] - self._col[a]
+        y, x = self._metric.metres(rows, cols)
+        length = np.hypot(y, x)
+        unit = np.where(length > 0, self._metric.area / 4 / np.where(length > 0, length, 1), 1.0)
+        # A step along the chord, from its middle, for each row and for each column.
+        by_row, by_col = self._metric.along(y, x)
+        chords = np.stack([self._row[a], self._col[a], rows, cols, by_row, by_col, length**2 / 2])
+        row, col, rows, cols, by_row, by_col, half = chords.repeat(count, axis=1)
+        np.subtract(self._row.take(inner), row, out=row)
+        np.subtract(self._col.take(inner), col, out=col)
+        by_row *= row
+        by_row += np.multiply(by_col, col, out=by_col)
+        by_row -= half
+        beyond = np.flatnonzero(np.abs(by_row, out=by_col) >= half)
+        of = np.searchsorted(np.cumsum(count), beyond, "right")
+        at_end = by_row[beyond] > 0
+        y, x = self._metric.metres(
+            row[beyond] - at_end * rows[beyond], col[beyond] - at_end * cols[beyond]
+        )
+        height = np.multiply(row, cols, out=cols)
+        height -= np.multiply(col, rows, out=rows)
+        np.abs(height, out=height)
+        height[beyond] = np.hypot(y, x) / unit[of]
+        return height, unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts of arcs, by their ends; whether each must keep a point between, if it is bent."""
+
+    first: Ints
+    last: Ints
+    must: Bools
+
+    @classmethod
+    def between(cls, first: Ints, last: Ints, must: Bools) -> _Parts:
+        """Those between whose ends there is a point."""
+        return cls(first, last, must).only(last - first > 1)
+
+    @classmethod
+    def all_of(cls, some: Sequence[_Parts]) -> _Parts:
+        """Parts of several rounds."""
+        return cls(
+            np.concatenate([parts.first for parts in some]),
+            np.concatenate([parts.last for parts in some]),
+            np.concatenate([parts.must for parts in some]),
+        )
+
+    def only(self, which: Bools) -> _Parts:
+        """Some of the parts."""
+        return _Parts(self.first[which], self.last[which], self.must[which])
+
+
+def _bends(slopes: Slopes) -> Ints:
+    """The usable points at which outlines turn, and all where arcs end."""
+    usable = np.flatnonzero(slopes.usable)
+    rows, cols = np.diff(slopes.row[usable]), np.diff(slopes.col[usable])
+    bends = slopes.is_end[usable]
+    bends[1:-1] |= rows[1:] * cols[:-1] != rows[:-1] * cols[1:]
+    return usable[bends]
