@@ -55,11 +55,12 @@ class BandScale:
         lows = np.broadcast_to(np.array(self.low, np.float32), count)
         spans = np.broadcast_to(np.array(self.span, np.float32), count)
         for band, (low, span) in enumerate(zip(lows, spans, strict=True)):
+            own = slice(band, band + 1)
             # What is too large for float32 is above HIGH anyway; NaN in a file may be signalling.
             with np.errstate(over="ignore", invalid="ignore"):
-                part = np.subtract(stored[band], low, dtype=np.float32, casting="unsafe")
+                part = np.subtract(stored[own], low, dtype=np.float32, casting="unsafe")
             part /= span
-            scaled[band] = np.clip(part, 0, 1)
+            np.clip(part, 0, 1, out=scaled[own])
 
     def stored(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         """The stored numbers that become ``scaled``, one for each band."""
@@ -234,7 +235,10 @@ def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDA
 def pad_reflect(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Grow (rows, cols, bands) to ``height`` x ``width`` by reflection at the far edges.
 
-    A side of one pixel is repeated, since it has nothing to reflect.
+    A side of one pixel is repeated, since it has nothing to reflect. What is large enough is
+    returned as it is.
     """
     rows, cols = image.shape[:2]
+    if (rows, cols) == (height, width):
+        return image
     return np.pad(image, ((0, height - rows), (0, width - cols), (0, 0)), mode="reflect")

@@ -77,13 +77,13 @@ class OnnxPredictor:
             ModelError: the run fails or gives scores that are not finite.
         """
         check_chips(self._spec, chips, scene_level)
+        if len(chips) == 1:
+            return self._run(_feed(chips, scene_level))
         scores = np.empty((*chips.shape[:3], len(self._spec.classes)), np.float32)
         for at in range(len(chips)):
             one = slice(at, at + 1)
-            feed = {"chips": np.ascontiguousarray(chips[one], np.float32)}
-            if scene_level is not None:
-                feed["scene_level"] = np.ascontiguousarray(scene_level[one], np.float32)
-            scores[one] = self._run(feed)
+            level = None if scene_level is None else scene_level[one]
+            scores[one] = self._run(_feed(chips[one], level))
         return scores
 
     def stop(self, threads: Collection[int]) -> None:
@@ -105,6 +105,16 @@ class OnnxPredictor:
         found: NDArray[np.float32] = np.asarray(scores, np.float32)
         check_scores(self._spec, self._path, feed["chips"], found)
         return found
+
+
+def _feed(
+    chip: NDArray[np.float32], scene_level: NDArray[np.float32] | None
+) -> dict[str, NDArray[np.float32]]:
+    """The graph's inputs for one chip (1, rows, cols, bands)."""
+    feed = {"chips": np.ascontiguousarray(chip, np.float32)}
+    if scene_level is not None:
+        feed["scene_level"] = np.ascontiguousarray(scene_level, np.float32)
+    return feed
 
 
 def _check_fit(facts: GraphFacts, spec: ModelSpec, path: Path) -> None:

@@ -125,6 +125,11 @@ def test_padding_keeps_the_image_in_its_corner(rows, cols, more_rows, more_cols)
     assert set(np.unique(padded)) == set(np.unique(image))
 
 
+def test_what_is_large_enough_is_not_copied():
+    image = np.zeros((4, 6, 3), np.float32)
+    assert pad_reflect(image, 4, 6) is image
+
+
 def test_padding_reflects_without_repeating_the_edge():
     line = np.array([1, 2, 3], np.float32).reshape(1, 3, 1)
     np.testing.assert_array_equal(pad_reflect(line, 1, 5)[0, :, 0], [1, 2, 3, 2, 1])

@@ -59,6 +59,18 @@ def test_rows_come_back_as_they_went_in(tmp_path):
     assert held(tmp_path) == {3 * n: facts(rows(3 * n, failed=n % 2 == 1)) for n in range(4)}
 
 
+@pytest.mark.parametrize(("seed", "longest"), [(None, 60), (0, 700 + 60)])
+def test_runs_are_compressed_and_noise_is_kept_as_it_is(tmp_path, seed, longest):
+    noise = np.random.default_rng(seed).integers(0, 251, (100, WIDTH), np.uint8)
+    kept = KeptRows(0, np.ones_like(noise), np.zeros_like(noise) if seed is None else noise)
+    with opened(tmp_path) as journal:
+        journal.append(kept)
+    assert (tmp_path / JOURNAL).stat().st_size <= longest + 60
+    with opened(tmp_path) as journal:
+        (found,) = journal.rows(slice(0, 100))
+    assert facts(found) == facts(kept)
+
+
 def test_rows_are_held_if_entries_begin_and_end_with_them(tmp_path):
     written(tmp_path)
     with opened(tmp_path) as journal:
@@ -95,7 +107,7 @@ def test_what_is_between_entries_costs_none(tmp_path):
     _, second, *_ = written(tmp_path)
     content = (tmp_path / JOURNAL).read_bytes()
     truth = held(tmp_path)
-    for litter in (b"\0" * 4096, b"gdfJ" * 30, content[: second - 1]):
+    for litter in (b"\0" * 4096, b"gdfK" * 30, content[: second - 1]):
         (tmp_path / JOURNAL).write_bytes(content[:second] + litter + content[second:])
         assert held(tmp_path) == truth
 
