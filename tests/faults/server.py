@@ -25,7 +25,8 @@ from geodeforest.cli import main
 from geodeforest.testing import ThresholdPredictor
 
 LOADED = (
-    *("workflows.scan_scene", "workflows.polygonize_map", "workflows.cut_chips", "geo.labels"),
+    *("workflows.side_by_side", "workflows.scan_scene", "workflows.polygonize_map"),
+    *("workflows.cut_chips", "geo.labels"),
     *("geo.raster_sinks", "geo.geojson", "geo.gpkg", "geo.flatgeobuf", "geo.geoparquet"),
 )
 
@@ -145,7 +146,8 @@ class Jobs:
 
 def warm():
     """Import what commands would, and begin what a forked child could not."""
-    import_module("difflib")  # of click; another user may not be able to read it
+    for name in ("difflib", "pyarrow.parquet"):  # of click and of GeoParquet, when needed
+        import_module(name)
     for name in ("cli.scan", "cli.polygonize", "cli.chip", *LOADED):
         import_module(f"geodeforest.{name}")
     pyproj.CRS(32721).to_json_dict()

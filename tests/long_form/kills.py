@@ -5,6 +5,7 @@
 
 After each kill every final name has to hold the whole old file, the whole new one, or nothing. The
 same command, killed again or not, has to end with the bytes of a scan that nobody disturbed.
+With ``--state FILE`` kills at system calls that were survived already are not done again.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from faults.running import Server
-from faults.worlds import EVERYTHING, World, without_clock
+from faults.running import WRITES, Server
+from faults.worlds import EVERYTHING, World, blotches, without_clock
+from points import BROKEN, Points, add_state, told
 
 CALLS = (
     "write,pwrite64,writev,pwritev,fsync,fdatasync,ftruncate,"
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
 """What changes a disk. Strace counts each of them by itself."""
+
+SHAPE = (600, 100)
+"""Height and width of the scene: rows enough of chips and of blocks, and no more pixels."""
 
 KINDS = {
     "everything": (),
@@ -50,7 +57,8 @@ class Undone(AssertionError):
 
 def make_world(server: Server, folder: Path, kind: str) -> World:
     """A scene whose scan writes every format."""
-    return World(server, folder, ["scan", "../scene.tif", "-q", *EVERYTHING, *KINDS[kind]])
+    arguments = ["scan", "../scene.tif", "-q", *EVERYTHING, *KINDS[kind]]
+    return World(server, folder, arguments, blotches(*SHAPE))
 
 
 def check_names(world: World) -> int:
@@ -122,45 +130,66 @@ def kills_at_calls(
     world: World, every: int, seed: int, tally: Counter[str], calls: str = CALLS
 ) -> None:
     """Kill at each ``every``-th of the system calls, from the first to the last."""
+    for _, kill in moments(world, every, seed, calls):
+        tally.update(kill().split(", "))
+
+
+def moments(
+    world: World, every: int, seed: int, calls: str = CALLS
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    """All system calls to kill at, by name; at every other write old files are in the way."""
     chance = random.Random(seed)
-    world.clear()
-    made = world.injected(calls, "").calls
-    for call, count in sorted(made.items()):
-        for when in range(1 + chance.randrange(every), count + 1, every):
-            world.clear(old=when % 3 == 0)
-            more = ("--overwrite",) if world.before else ()
-            ended = world.injected(call, f"signal=SIGKILL:when={when}", *more)
-            if ended.code not in (-signal.SIGKILL, 0):
-                raise Undone(f"killed at {call} {when}: {ended}")
-            tally["kills"] += ended.code != 0
-            tally["between renames"] += 0 < check_names(world) < len(world.truth)
-            tally[finish(world, *more) if ended.code else "not reached"] += 1
-            tally["scans"] += 1
+    for old in (False, True):
+        world.clear(old)
+        more = ("--overwrite",) if old else ()
+        for call, count in sorted(world.injected(calls, "", *more).calls.items()):
+            first, step = 1 + chance.randrange(every), every
+            if call in WRITES.split(","):
+                first, step = first + every * old, 2 * every
+            for when in range(first, count + 1, step):
+                name = f"{call} {when}{' over old files' if old else ''}"
+                yield name, partial(killed_at, world, call, when, old)
 
 
-def main() -> None:
+def killed_at(world: World, call: str, when: int, old: bool) -> str:
+    """Kill at one system call and let the scan go on; returns what became of it."""
+    world.clear(old)
+    more = ("--overwrite",) if old else ()
+    ended = world.injected(call, f"signal=SIGKILL:when={when}", *more)
+    if ended.code == 0:
+        return "scans, not reached"
+    if ended.code != -signal.SIGKILL:
+        raise Undone(f"killed at {call} {when}: {ended}")
+    between = 0 < check_names(world) < len(world.truth)
+    return f"scans, kills, {finish(world, *more)}{', between renames' if between else ''}"
+
+
+def main() -> int:
     """Kill as long as was asked for; the exit code tells whether all came out right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=0, help="at random moments")
     parser.add_argument("--every", type=int, default=0, help="at each so-many-th system call")
     parser.add_argument("--kind", choices=[*KINDS], action="append")
     parser.add_argument("--seed", type=int, default=0)
+    add_state(parser)
     asked = parser.parse_args()
-    kinds, tally = asked.kind or [*KINDS], Counter[str]()
+    kinds, tally, points = asked.kind or [*KINDS], Counter[str](), Points(asked.state)
     folder, server = Path(tempfile.mkdtemp(prefix="gdf-kills-")), Server()
     try:
         for number, kind in enumerate(kinds):
             world = make_world(server, folder / kind.replace(" ", "_"), kind)
             share = (asked.kills * (number + 1)) // len(kinds) - asked.kills * number // len(kinds)
             random_kills(world, share, asked.seed, tally)
-            if asked.every:
-                kills_at_calls(world, asked.every, asked.seed, tally)
+            for name, kill in moments(world, asked.every, asked.seed) if asked.every else ():
+                tally.update(points.tried(f"{kind}, {name}", kill).split(", "))
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
-    told = ", ".join(f"{number} {what}" for what, number in tally.items())
-    sys.stdout.write(f"{tally['kills']} kills survived: {told}\n")
+    for failure in points.failures:
+        sys.stdout.write(f"{failure}\n")
+    sys.stdout.write(f"{tally['kills']} kills, {tally[BROKEN]} not survived: {told(tally)}\n")
+    return 1 if points.failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
