@@ -164,6 +164,21 @@ class OutputUnwritable(OutputError, OSError):
         super().__init__(f"{path}: {why}; {remedy}")
 
 
+class DiskFull(OutputUnwritable):
+    """The disk of an output is full; ``needed_bytes`` is what all of the work takes, if known."""
+
+    def __init__(
+        self, path: object, free_bytes: int | None, needed_bytes: int | None = None
+    ) -> None:
+        self.free_bytes, self.needed_bytes = free_bytes, needed_bytes
+        why = "the disk is full"
+        if free_bytes is not None:
+            why += f", with {free_bytes / 2**20:,.1f} MB free"
+        if needed_bytes is not None:
+            why += f" where the scan needs up to {needed_bytes / 2**20:,.1f} MB beside its polygons"
+        super().__init__(path, why, "free some space or write to another disk")
+
+
 class RunRecordError(GeodeforestError):
     """There is no run record for an output, or a file is none."""
 

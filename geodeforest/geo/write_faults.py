@@ -14,6 +14,7 @@ from typing import TypeGuard
 from geodeforest.core.addresses import is_remote
 from geodeforest.errors import (
     BudgetExceeded,
+    DiskFull,
     GeodeforestError,
     OutputError,
     OutputUnwritable,
@@ -21,7 +22,6 @@ from geodeforest.errors import (
 )
 
 _REMEDIES = {
-    errno.ENOSPC: ("the disk is full", "free some space or write to another disk"),
     errno.EDQUOT: ("the disk quota is used up", "free some space or write to another disk"),
     errno.EFBIG: ("files may not grow so large here", "write to another disk or raise the limit"),
     errno.EROFS: ("the file system is read-only", "write to another directory"),
@@ -50,8 +50,9 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
         error = error.__cause__
     final = final_name(path)
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and _is_disk_full(final):
-        number = errno.ENOSPC
+    free = _free_bytes(final)
+    if number == errno.ENOSPC or (number is None and free is not None and free < _BLOCK_BYTES):
+        return DiskFull(final, free)
     if number in _REMEDIES:
         return OutputUnwritable(final, *_REMEDIES[number])
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -62,12 +63,13 @@ def unwritable(path: str | os.PathLike[str], error: BaseException) -> OutputUnwr
     return OutputUnwritable(final, f"cannot be written ({line})", remedy)
 
 
-def _is_disk_full(final: Path) -> bool:
+def _free_bytes(final: Path) -> int | None:
+    """What the disk has left for this user; None where it cannot be asked."""
     with suppress(FileNotFoundError):  # of the current directory, when it was removed
         for directory in final.absolute().parents:
             with suppress(OSError):  # it may be one that is only now being made
-                return shutil.disk_usage(directory).free < _BLOCK_BYTES
-    return False
+                return shutil.disk_usage(directory).free
+    return None
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import BudgetExceeded
+from geodeforest.errors import BudgetExceeded, DiskFull
+from geodeforest.geo.cog import level_sizes
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
 from geodeforest.workflows.confine import allow_work
+from geodeforest.workflows.scan_targets import Targets
 
 
 def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
@@ -32,6 +36,27 @@ def check_budget(plan: ScanPlan, profile: SceneProfile, options: ScanOptions) ->
         raise BudgetExceeded(profile.path, plan.bytes, budget_bytes)
     pixels = max(profile.height * profile.width, plan.grid.height * plan.grid.width)
     allow_work(len(plan.grid), pixels)
+
+
+def map_bytes(plan: ScanPlan, targets: Targets) -> int:
+    """The most disk that the maps take: each with its overviews, as scratch and as it is kept."""
+    sizes = level_sizes(plan.grid.height, plan.grid.width)
+    return 2 * len(targets.rasters()) * sum(rows * cols for rows, cols in sizes)
+
+
+def journal_bytes(plan: ScanPlan, targets: Targets) -> int:
+    """The most disk that is taken by what a later scan can go on from."""
+    return plan.journal_bytes if targets.resume and targets.home() is not None else 0
+
+
+@contextmanager
+def telling_needs(plan: ScanPlan, targets: Targets) -> Iterator[None]:
+    """Let a full disk be told with what the whole scan takes; polygons cannot be known before."""
+    try:
+        yield
+    except DiskFull as full:
+        needed = map_bytes(plan, targets) + journal_bytes(plan, targets)
+        raise DiskFull(full.path, full.free_bytes, needed or None) from full
 
 
 def cpus() -> int:

@@ -21,7 +21,7 @@ from geodeforest.geo.profile import image_date
 from geodeforest.geo.scene import Scene, Source, block_cache, open_scene
 from geodeforest.geo.sources import find_scene, open_parts
 from geodeforest.scanning import Radiometry, radiometry
-from geodeforest.workflows.budget import check_budget, cpus, plan_of
+from geodeforest.workflows.budget import check_budget, cpus, journal_bytes, map_bytes, plan_of
 from geodeforest.workflows.estimates import Trial, WatchedScene, chip_seconds, reading_seconds
 from geodeforest.workflows.numbers import number_facts, reading_of
 from geodeforest.workflows.open_inputs import Inputs, open_inputs
@@ -165,9 +165,8 @@ class _Look:
             report.facts["options"] = choices(options, plan, how, reading)
 
     def _needs(self, inputs: Inputs, plan: ScanPlan, watched: WatchedScene) -> dict[str, Any]:
-        pixels, maps = plan.grid.height * plan.grid.width, len(self._targets.rasters())
+        maps = len(self._targets.rasters())
         chip, slowness = chip_seconds(plan, self._predictor)
-        resumes = self._targets.resume and self._targets.home() is not None
         trial = Trial(
             chip=chip,
             reading=reading_seconds(watched, inputs.file),
@@ -179,9 +178,8 @@ class _Look:
             "chips": len(plan.grid),
             "threads": plan.threads,
             "memory_mb": round(plan.bytes / 2**20),
-            # Each map once in scratch tiles and once as it is kept, if nothing can be compressed.
-            "disk_mb": round(2 * maps * pixels / 2**20, 1),
-            "journal_mb": round(plan.journal_bytes / 2**20, 1) if resumes else 0,
+            "disk_mb": round(map_bytes(plan, self._targets) / 2**20, 1),
+            "journal_mb": round(journal_bytes(plan, self._targets) / 2**20, 1),
             "seconds": round(trial.seconds(plan, cpus(), maps), 1),
         }
 

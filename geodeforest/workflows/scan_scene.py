@@ -26,7 +26,7 @@ from geodeforest.geo.files import OutputSet
 from geodeforest.geo.journal import RowJournal
 from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import WHOLE, Radiometry, SettledRows, radiometry, scan_rows
-from geodeforest.workflows.budget import check_budget, plan_of
+from geodeforest.workflows.budget import check_budget, plan_of, telling_needs
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
@@ -207,6 +207,7 @@ def scan_to(
         reading = reading_of(opened, spec, options)
         plan = plan_of(opened, spec, options)
         check_budget(plan, inputs.file, options)
+        stack.enter_context(telling_needs(plan, targets))
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
         held = read.fingerprints(inputs.file)
         stack.enter_context(block_cache(plan.cache_bytes))

@@ -7,6 +7,7 @@ single write: ``python tests/long_form/disk_full.py``.
 from __future__ import annotations
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
@@ -84,12 +85,14 @@ def test_a_disk_that_is_too_small(worlds, disk, share):
     world = worlds("everything")
     needed = 2 * sum(map(len, world.truth.values()))
     try:
-        disk(world.out, int(needed * share) // 4096 * 4096 + 4096)
+        size = int(needed * share) // 4096 * 4096 + 4096
+        disk(world.out, size)
         ended = world.run()
         disk(world.out, 100 * 2**20)
         world.check(ended, (5,))
         if ended.code:
-            assert "full" in ended.err
+            told = re.search(r"full, with ([\d,.]+) MB free where the scan needs up to ", ended.err)
+            assert float(told[1]) <= size / 2**20
     finally:
         world.clear()
 

@@ -306,7 +306,8 @@ def test_gdals_errors_ask_the_disk_for_the_reason(tmp_path, monkeypatch):
     assert "Write error at scanline 0); check" in str(unwritable(tmp_path / "x.tif", error))
     full = SimpleNamespace(free=4096)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    assert "the disk is full; free some space" in str(unwritable(tmp_path / "x.tif", error))
+    told = "x.tif: the disk is full, with 0.0 MB free; free some space"
+    assert told in str(unwritable(tmp_path / "x.tif", error))
 
 
 def test_the_reason_is_at_the_end_of_the_chain(tmp_path):

@@ -271,7 +271,7 @@ def test_a_failure_leaves_no_finished_file(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 def test_a_full_disk_is_an_error_of_the_output(tmp_path):
     (tmp_path / "out.geojson").symlink_to("/dev/full")
-    with pytest.raises(OutputUnwritable, match=r"out\.geojson: the disk is full; "):
+    with pytest.raises(OutputUnwritable, match=r"out\.geojson: the disk is full, with "):
         written(tmp_path / "out.geojson", boxes(2000))
 
 

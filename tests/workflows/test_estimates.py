@@ -4,17 +4,25 @@ import time
 
 import numpy as np
 import pytest
+import rasterio
 
 from geodeforest.core.grid import Window
 from geodeforest.core.options import ScanOptions, Stored, plan_scan
+from geodeforest.geo import raster_sinks
+from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import open_scene
 from geodeforest.testing import ArraySource, ThresholdPredictor, small_spec
+from geodeforest.workflows.budget import map_bytes
 from geodeforest.workflows.estimates import (
     Trial,
     WatchedScene,
     chip_seconds,
     reading_seconds,
 )
+from geodeforest.workflows.scan_targets import Targets
+
+CRS = rasterio.CRS.from_epsg(32721)
+PLACE = rasterio.Affine(10, 0, 600_000, 0, -10, 9_000_000)
 
 
 def plan(threads=2, height=640, width=640):
@@ -23,6 +31,29 @@ def plan(threads=2, height=640, width=640):
 
 def trial(**known):
     return Trial(**{"chip": 0.0, "reading": 0.0, "sample": 0.0, "busy_share": 1.0, **known})
+
+
+def test_maps_take_no_more_disk_than_is_told(tmp_path, monkeypatch):
+    """Noise cannot be compressed; blocks wait in scratch until the file is put together."""
+    height, width, taken = 1300, 700, []
+
+    def look(sink, levels):
+        taken.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
+
+    monkeypatch.setattr(raster_sinks._MapSink, "_verify", look)
+    path = tmp_path / "x.tif"
+    rows = np.random.default_rng(0).integers(0, 251, (height, width), np.uint8)
+    with raster_sinks.ScoreMapSink(path, open_grid(height, width), {}) as sink:
+        sink.write(rows)
+    told = map_bytes(plan(height=height, width=width), Targets(scores=path))
+    assert 0.9 * told < taken[0] < 1.02 * told
+
+
+def open_grid(height, width):
+    return SceneProfile(
+        name="s.tif", path="s.tif", height=height, width=width, transform=PLACE, crs=CRS,
+        dtype="uint8", bands=("red",), gsd_m=10.0, date=None, block=(512, 512),
+    )  # fmt: skip
 
 
 def test_what_was_not_observed_takes_little_time():

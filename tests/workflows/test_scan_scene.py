@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import geodeforest as gd
 from geodeforest.errors import (
     BandMissing,
     BudgetExceeded,
+    DiskFull,
     NothingAssessed,
     OptionError,
     OutputExists,
@@ -274,12 +277,38 @@ def test_what_is_not_on_earth_spoils_no_sum(tmp_path):
     json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_is_told_with_what_it_has_and_what_the_scan_needs(tmp_path, monkeypatch):
+    """The maps and the journal, as the plan says; of polygons nobody knows."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+    monkeypatch.setattr(Path, "write_text", disk_full)
+    scene, model = scene_with_square(tmp_path / "s.tif"), ThresholdPredictor()
+    outputs = {"classes": tmp_path / "c.tif", "report": tmp_path / "r.json"}
+    with pytest.raises(DiskFull) as caught:
+        gd.scan(scene, model=model, **outputs)
+    chip = model.spec.chip
+    needed = 2 * 150 * 200 + 2 * 150 * 200 + 2 * chip * 200 * 4
+    assert (caught.value.free_bytes, caught.value.needed_bytes) == (3 * 2**20, needed)
+    told = f", with 3.0 MB free where the scan needs up to {needed / 2**20:.1f} MB beside its "
+    assert f"r.json: the disk is full{told}polygons; free some space or " in str(caught.value)
 
+
+def test_nothing_is_said_of_needs_that_are_not_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "write_text", disk_full)
     scene = scene_with_square(tmp_path / "s.tif")
-    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(
+        DiskFull, match=r"the disk is full, with [\d,.]+ MB free; free some"
+    ) as caught:
+        gd.scan(scene, model=ThresholdPredictor(), report=tmp_path / "r.json", resume=False)
+    assert caught.value.needed_bytes is None
+
+
+def disk_full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
+    scene = scene_with_square(tmp_path / "s.tif")
+    monkeypatch.setattr(Path, "write_text", disk_full)
     with pytest.raises(OutputUnwritable, match=r"r\.json: the disk is full"):
         gd.scan(
             scene,
