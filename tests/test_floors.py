@@ -49,7 +49,9 @@ FLOORS = {
     "errors": floor("", ""),
     "core": floor("errors", "numpy"),
     "scanning": floor("errors core", "numpy"),
-    "geo": floor("errors core", "affine geopandas numpy pyarrow pyogrio pyproj rasterio shapely"),
+    "geo": floor(
+        "errors core", "affine geopandas isal numpy pyarrow pyogrio pyproj rasterio shapely"
+    ),
     "runtime": floor("errors core", "numpy onnxruntime"),
     "nn": floor("errors core", "google h5py keras numpy onnx onnxruntime tensorflow"),
     "testing": floor("errors core", "numpy rasterio"),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.geo.cog import BLOCK_PX, Level, framed, level_sizes
+from geodeforest.geo.deflate import of_noise, of_runs
 
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -134,17 +135,12 @@ class _Growing:
 
 
 def compressed(block: Bytes, *, predictor: bool) -> bytes:
-    """A block as DEFLATE that only looks for repeated bytes (zlib's ``Z_RLE``).
-
-    Class maps are made of runs, and the differences of scores are noise: matching longer
-    strings takes three times as long and saves next to nothing (see docs/performance.md).
-    """
-    if predictor:
-        differences = block.copy()
-        np.subtract(block[:, 1:], block[:, :-1], out=differences[:, 1:])
-        block = differences
-    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
-    return deflate.compress(block.data) + deflate.flush()
+    """A block as DEFLATE; with ``predictor`` of differences, which are noise."""
+    if not predictor:
+        return of_runs(block.data)
+    differences = block.copy()
+    np.subtract(block[:, 1:], block[:, :-1], out=differences[:, 1:])
+    return of_noise(differences.data)
 
 
 @lru_cache(maxsize=8)

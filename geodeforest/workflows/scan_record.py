@@ -28,7 +28,7 @@ from geodeforest.workflows.open_inputs import Inputs
 from geodeforest.workflows.scan_report import NO_BASELINE, NOT_ADJUSTED, ScanReport
 from geodeforest.workflows.scan_targets import Targets
 
-_LIBRARIES = ("numpy", "onnxruntime", "pyogrio", "rasterio", "shapely")
+_LIBRARIES = ("isal", "numpy", "onnxruntime", "pyogrio", "rasterio", "shapely")
 _AT_WORK = ("tensorflow", "keras")
 
 

@@ -1,0 +1,32 @@
+"""Bytes become DEFLATE, by the quickest way for what they are. Knows nothing of pixels.
+
+Intel's ISA-L takes a third of zlib's time for noise. Where it is not installed, since it knows
+no such processor, zlib stands in: files are as good, and their bytes are others.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+
+try:
+    from isal import isal_zlib
+except ImportError:
+    _quickly: Callable[[memoryview], bytes] | None = None
+else:
+    _quickly = partial(isal_zlib.compress, level=1)
+
+
+def of_runs(plain: memoryview) -> bytes:
+    """Bytes of which many are as the one before, as class ids: only these runs are looked for.
+
+    Matching longer strings takes longer and saves nothing (see docs/performance.md).
+    """
+    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    return deflate.compress(plain) + deflate.flush()
+
+
+def of_noise(plain: memoryview) -> bytes:
+    """Bytes in which some values are frequent and little else repeats, as differences of scores."""
+    return of_runs(plain) if _quickly is None else _quickly(plain)

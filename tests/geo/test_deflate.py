@@ -1,0 +1,46 @@
+"""DEFLATE that any reader understands, with ISA-L and without."""
+
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodeforest.geo import deflate
+
+WITHOUT_ISAL = """
+import sys
+sys.modules["isal"] = None
+from geodeforest.geo.deflate import of_noise, of_runs
+sys.stdout.buffer.write(of_noise(memoryview(sys.stdin.buffer.read())))
+"""
+
+
+def noise(count):
+    """Differences of scores: small ones are frequent."""
+    return np.random.default_rng(0).normal(0, 9, count).astype(np.int8).tobytes()
+
+
+@pytest.mark.parametrize("packed", [deflate.of_runs, deflate.of_noise])
+@given(plain=st.binary(max_size=400), times=st.integers(1, 40))
+def test_zlib_reads_what_comes_out(packed, plain, times):
+    assert zlib.decompress(packed(memoryview(plain * times))) == plain * times
+
+
+def test_runs_take_next_to_nothing():
+    assert len(deflate.of_runs(memoryview(bytes(2**18)))) < 2**11
+
+
+def test_noise_takes_what_its_values_are_worth():
+    values = np.unique(np.frombuffer(noise(2**18), np.int8), return_counts=True)[1] / 2**18
+    bits = -(values * np.log2(values)).sum()
+    assert len(deflate.of_noise(memoryview(noise(2**18)))) < 1.02 * 2**18 * bits / 8
+
+
+def test_without_isal_zlib_stands_in():
+    command = [sys.executable, "-c", WITHOUT_ISAL]
+    found = subprocess.run(command, input=noise(2**16), stdout=subprocess.PIPE, check=True).stdout
+    assert found == deflate.of_runs(memoryview(noise(2**16)))
