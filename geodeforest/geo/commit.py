@@ -7,6 +7,7 @@ killed knows which renames are still to do, and which files under final names it
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,9 @@ from typing import Any
 from geodeforest.errors import OutputExists
 from geodeforest.geo.fingerprints import Fingerprint, file_fingerprint
 from geodeforest.geo.scratch import LIST
+
+# What file systems say, some of the network, that flush files and no directories.
+_NO_FLUSH = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +157,18 @@ def sync(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
+    """Wait until the names in a directory are on the disk, if it lets itself be flushed."""
     if os.name != "posix":  # elsewhere a directory cannot be opened
         return
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # one that may be written and not be read
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
     finally:
         os.close(handle)
 

@@ -200,14 +200,15 @@ class OutputSet:
                     done.append(final)
                     keep(final, self._scratch[final].path / PREVIOUS)
                     os.replace(self.scratch(final), final)
+            for directory, final in {final.parent: final for final in self._finals}.items():
+                with naming_faults(final):
+                    sync_directory(directory)
         except BaseException:
             for final in reversed(done):
                 put_back(final, self._scratch[final].path / PREVIOUS, self.scratch(final))
             if listed is not None:
                 (listed / LIST).unlink(missing_ok=True)
             raise
-        for directory in {final.parent for final in self._finals}:
-            sync_directory(directory)
 
     def _write_list(self) -> Path | None:
         """List what gets which name; not for one file whose work is never resumed."""
@@ -360,11 +361,13 @@ class DirectoryOutput:
                 os.replace(self._final, previous)
             try:
                 os.replace(work, self._final)
+                sync_directory(self._final.parent)
             except BaseException:
+                if not work.exists():
+                    os.replace(self._final, work)
                 if previous.exists():
                     os.replace(previous, self._final)
                 raise
-        sync_directory(self._final.parent)
 
 
 def _check_place(final: Path) -> None:

@@ -1,12 +1,13 @@
 """Outputs get their names together, whoever does the last of the renames."""
 
+import errno
 import os
 
 import pytest
 
-from geodeforest.errors import OutputExists
+from geodeforest.errors import OutputExists, OutputUnwritable
 from geodeforest.geo.commit import CommitList, Renaming
-from geodeforest.geo.files import OutputSet, forget
+from geodeforest.geo.files import DirectoryOutput, OutputSet, forget
 from geodeforest.geo.fingerprints import file_fingerprint
 from geodeforest.geo.scratch import LIST
 
@@ -141,6 +142,58 @@ def test_what_lingers_is_known_until_it_is_forgotten(tmp_path, paths):
     assert names(tmp_path) == ["a.tif", "b.geojson", "c.json"]
     with pytest.raises(OutputExists):
         take_up(paths)
+
+
+@pytest.fixture
+def unflushed(monkeypatch):
+    """Lets the flush of one directory fail with an error of the system."""
+
+    def at(directory, number):
+        fsync = os.fsync
+
+        def fail(handle):
+            if os.path.samestat(os.fstat(handle), os.stat(directory)):
+                raise OSError(number, os.strerror(number))
+            fsync(handle)
+
+        monkeypatch.setattr(os, "fsync", fail)
+
+    return at
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_names_that_are_not_flushed_are_given_back(tmp_path, paths, old, unflushed):
+    """After the last rename, too: who is told of a failure finds what was there before."""
+    for path in paths:
+        if old:
+            path.write_text("old")
+    unflushed(tmp_path, errno.EIO)
+    with pytest.raises(OutputUnwritable, match=r"c\.json: cannot be written \(Input/output error"):
+        take_up(paths, overwrite=True)
+    assert texts(paths) == ["old" if old else None] * 3
+    assert names(tmp_path) == sorted(path.name for path in paths if old)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_directory_whose_name_is_not_flushed_is_taken_back(tmp_path, old, unflushed):
+    final = tmp_path / "chips"
+    if old:
+        final.mkdir()
+        (final / "a.tif").write_text("old")
+    unflushed(tmp_path, errno.EIO)
+    with (
+        pytest.raises(OutputUnwritable, match=r"chips: cannot be written"),
+        DirectoryOutput(final, overwrite=True) as work,
+    ):
+        (work / "a.tif").write_text("new")
+    assert names(tmp_path) == (["chips"] if old else [])
+    assert not old or (final / "a.tif").read_text() == "old"
+
+
+def test_a_file_system_that_flushes_no_directories_will_do(tmp_path, paths, unflushed):
+    unflushed(tmp_path, errno.EINVAL)
+    take_up(paths)
+    assert texts(paths) == ["again"] * 3
 
 
 def test_a_rename_that_fails_leaves_no_list(tmp_path, paths, monkeypatch):

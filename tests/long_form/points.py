@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ class Points:
             outcome = point()
         except AssertionError as error:
             self.failures.append(f"{name}: {error}"[:800].replace("\n", " "))
+            sys.stderr.write(f"{self.failures[-1]}\n")
             return BROKEN
         self._known[name] = outcome
         if self._state is not None:
