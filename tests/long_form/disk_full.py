@@ -144,9 +144,11 @@ def limited(world: World, size: int) -> str:
 
 def disks(world: World, asked: argparse.Namespace) -> Faults:
     """The outputs lie on a disk of their own, in memory: too small, or just large enough."""
-    needed = 3 * sum(map(len, world.truth.values())) // PAGE
+    pages = 1
+    while on_disk(world, PAGE * pages) == "refused":
+        pages *= 2
     for number in range(asked.sizes):
-        size = PAGE * (1 + needed * number // asked.sizes)
+        size = PAGE * (1 + pages * number // asked.sizes)
         yield f"{size} bytes", partial(on_disk, world, size)
 
 
