@@ -55,6 +55,7 @@ def test_pixels_are_counted_before_anything_is_read(tmp_path):
 
 
 def test_forty_billion_pixels_are_too_many_unasked(tmp_path):
+    """A limit, exit code 8, and no bad input, 3: the same file is scanned by a larger one."""
     path = sparse(
         tmp_path / "a.tif", 210_000, 210_000, tiled=True, blockxsize=4096, blockysize=4096
     )

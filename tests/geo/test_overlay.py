@@ -311,6 +311,9 @@ SWAPPED = ring((SOUTH, WEST), (SOUTH, WEST + 0.01), (SOUTH + 0.01, WEST + 0.01),
     ],
 )
 def test_bad_polygons_are_one_line(tmp_path, geometries, why):
+    """Refused, not repaired: of a bow-tie nobody knows which area was meant, and an area of
+    interest that was guessed wrongly would make a wrong map of what was not assessed.
+    """
     assert why in refusal(geojson(tmp_path / "p.geojson", *geometries))
 
 

@@ -1,6 +1,9 @@
 """Records that are damaged, crafted or wrong: exit 7 before TensorFlow sees them, with the place.
 
 Some are vouched for by an index made to fit them, as a stranger's would be.
+
+There is no way to skip what is damaged and train on the rest: the rest of a shard is a share that
+nobody chose, its groups and classes are not those of the index, and the file can be copied again.
 """
 
 from __future__ import annotations
