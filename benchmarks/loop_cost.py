@@ -27,6 +27,7 @@ from geodeforest.workflows.budget import plan_of
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
+from geodeforest.workflows.scan_targets import Targets
 
 CHIPS = 20
 """How many chips the network alone is tried with."""
@@ -85,7 +86,7 @@ def looped(path: Any, predictor: Predictor, clock: Clock) -> tuple[ScanPlan, flo
     options = ScanOptions(threads=1)
     with open_inputs(path, options, predictor.spec) as inputs:
         scene = inputs.scene
-        plan = plan_of(scene, predictor.spec, options)
+        plan = plan_of(scene, predictor, options, Targets())
         with block_cache(plan.cache_bytes):
             how = scanning.radiometry(
                 scene, predictor.spec, reading_of(scene, predictor.spec, options)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geodeforest import scanning
-from geodeforest.core.options import PROGRAM_BYTES, ScanOptions, Stored, plan_scan
+from geodeforest.core.options import ScanOptions, Stored, plan_scan
 from geodeforest.core.pixels import BandScale, Pixels
+from geodeforest.core.program import PROGRAM_BYTES
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.spec import SceneInput
 from geodeforest.core.stitch import HeldRow

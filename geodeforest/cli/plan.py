@@ -104,8 +104,14 @@ def _needs(facts: dict[str, Any]) -> str:
     disk = f", up to {disk} on the disk" if disk else ""
     return (
         f"needs   {seconds} for {counted(facts['chips'], 'chip')} on "
-        f"{counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}"
+        f"{counted(facts['threads'], 'thread')}, {facts['memory_mb']} MB of memory{disk}, to write "
+        f"{', '.join(_names(facts['outputs']))}"
     )
+
+
+def _names(outputs: dict[str, str | list[str]]) -> Iterator[str]:
+    for names in outputs.values():
+        yield from [names] if isinstance(names, str) else names
 
 
 def _numbers(facts: dict[str, Any]) -> Iterator[str]:

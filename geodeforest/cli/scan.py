@@ -71,7 +71,7 @@ def command(
     check_outputs(scenes, targets, settings.files)
     with quiet_libraries():
         predictor = load_model(model, engine, settings.device)
-        looks = check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor.spec)
+        looks = check_scenes(dict(zip(scenes, targets, strict=True)), settings, predictor)
     written, code = False, 0
     jobs = [Job.of(*each) for each in zip(scenes, targets, looks, strict=True)]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import UnionType
@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, get_args
 from geodeforest.core.decide import stitched_planes, threshold_step
 from geodeforest.core.grid import ChipGrid
 from geodeforest.core.pixels import BandScale
+from geodeforest.core.program import PROGRAM_BYTES, program_bytes
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import OptionError
 
@@ -148,9 +149,6 @@ def _refuse_types(kind: type | UnionType, **values: object) -> None:
             raise OptionError(f"{name}: {value!r} is not a {what}")
 
 
-PROGRAM_BYTES = 280 * 2**20
-"""Interpreter, numpy, GDAL, pyogrio, shapely, pyarrow and ONNX Runtime at work, measured."""
-
 CACHE_BYTES = 64 * 2**20
 """The least that GDAL's block cache gets."""
 
@@ -165,6 +163,12 @@ _TOGETHER_PX = 2048
 
 SINK_ROWS = 1024
 """Rows that each of the two raster outputs holds until its blocks, and its overviews', are full."""
+
+_OUTLINE_BYTES, _OUTLINES_PX = 40 * 2**20, 2**26
+"""What open outlines and their polygons take, and in how many pixels there are that many."""
+
+_COLUMN_BYTES = 500
+"""What is known of each column beside its pixels, as of its chips and areas; measured."""
 
 WAITING_ROWS = 4
 """Portions of rows that may wait for the outputs: as many as a chip row of a wide scene gives."""
@@ -237,6 +241,7 @@ class ScanPlan:
     tile_rows: int = 1
     reach: int = 0
     model_bytes: int = 0
+    program_bytes: int = PROGRAM_BYTES
 
     @property
     def rows_below(self) -> int:
@@ -249,17 +254,19 @@ class ScanPlan:
 
         Stored rows, GDAL's block cache, what resampling holds, the scores that chip rows share,
         the settled rows of one that is filled and one that waits for the outputs, the rows in
-        them, a network run per thread, the scores that wait, the model, and the program itself.
+        them, outlines, a network run per thread, the scores that wait, the model, and the
+        program itself with what the outputs make it load.
         """
         grid, width = self.grid, self.grid.width
         shared = 2 * grid.most_shared + grid.overlap  # twice, as they are handed on too
         blended = (self.planes + 1) * shared * self.busy_cols * 4
         settled = 2 * 2 * min(grid.height, grid.chip) * width
-        outputs = 2 * SINK_ROWS * width
+        outputs = (2 * SINK_ROWS + _COLUMN_BYTES) * width
         threads = self.threads * self._thread_bytes
         read = self._read_bytes + self.cached_bytes + self.work_bytes
         held = read + blended + settled + outputs
-        return held + threads + self.model_bytes + PROGRAM_BYTES
+        held += _OUTLINE_BYTES * min(grid.height * width, _OUTLINES_PX) // _OUTLINES_PX
+        return held + threads + self.model_bytes + self.program_bytes
 
     @property
     def _read_bytes(self) -> int:
@@ -301,9 +308,11 @@ def plan_scan(
     options: ScanOptions,
     stored: Stored,
     threads: int,
+    loads: Collection[str] = (),
 ) -> ScanPlan:
     """The plan for a scene with the model of ``spec``, on at most ``threads`` threads.
 
+    ``loads`` names packages that the scan loads and others do not, as ``program_bytes`` does.
     A scene smaller than a chip gets a chip just large enough for the network.
 
     Raises:
@@ -340,6 +349,7 @@ def plan_scan(
         tile_rows=tile_rows,
         reach=reach,
         model_bytes=_MODEL_COPIES * max((f.bytes for f in spec.files.values()), default=0),
+        program_bytes=program_bytes(loads),
     )
 
 

@@ -30,6 +30,9 @@ from geodeforest.geo.places import Places, bounds, search_box, turned
 from geodeforest.geo.profile import Grid, image_date
 
 _RASTERS = (b"II*", b"II+", b"MM\0", b"\x89PNG", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
+POLYGONS_LOAD = "pyarrow", "pyogrio"
+"""What polygons make the program load that rasters do not."""
+
 _PART_PX = 2**18  # of the scene placed at a time
 _READ_PX = 2**22  # of the overlay read at a time
 
@@ -104,7 +107,8 @@ def open_overlay(
     if rules.untrusted:
         open_lone(os.fspath(path)).close()
     if not is_raster(Path(path)):
-        from geodeforest.geo.overlay_polygons import PolygonOverlay  # slow to load
+        # Slow to load, and large (``POLYGONS_LOAD``).
+        from geodeforest.geo.overlay_polygons import PolygonOverlay
 
         yield PolygonOverlay(path, grid, what, rules)
         return

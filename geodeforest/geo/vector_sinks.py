@@ -54,7 +54,8 @@ class VectorFormat:
     ``holds_not_assessed``: there is a place for polygons of what was not assessed.
     ``on_earth``: coordinates are longitudes and latitudes, whatever the scene's CRS.
     ``style_beside``: the style goes to a file of the same name that ends in ``.qml``.
-    ``needs`` is a package, and the extra that installs it.
+    ``needs`` is a package, and the extra that installs it. ``loads`` are packages that take time
+    and memory, which no other part of a scan loads.
     """
 
     sink: Callable[[Path, CRS, Legend, Origin | None], VectorSink]
@@ -63,6 +64,7 @@ class VectorFormat:
     style_beside: bool = False
     needs: tuple[str, str] | None = None
     by_ogr: bool = False
+    loads: tuple[str, ...] = ()
 
 
 # Modules of their own, loaded when they are used: pyogrio loads pandas and pyarrow, which
@@ -87,11 +89,15 @@ def _geoparquet(path: Path, crs: CRS, legend: Legend, origin: Origin | None) -> 
     return GeoParquetSink(path, crs, legend, origin)
 
 
+_OGR = ("pyarrow", "pyogrio")
+
 _FORMATS = {
     ".geojson": VectorFormat(GeoJSONSink, on_earth=True),
-    ".gpkg": VectorFormat(_geopackage, holds_not_assessed=True, by_ogr=True),
-    ".fgb": VectorFormat(_flatgeobuf, style_beside=True, by_ogr=True),
-    ".parquet": VectorFormat(_geoparquet, needs=("pyarrow", "parquet")),
+    ".gpkg": VectorFormat(_geopackage, holds_not_assessed=True, by_ogr=True, loads=_OGR),
+    ".fgb": VectorFormat(_flatgeobuf, style_beside=True, by_ogr=True, loads=_OGR),
+    ".parquet": VectorFormat(
+        _geoparquet, needs=("pyarrow", "parquet"), loads=("pyarrow", "pyarrow.parquet")
+    ),
 }
 
 

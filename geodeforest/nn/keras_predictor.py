@@ -23,8 +23,11 @@ class KerasPredictor:
     """A model directory's network, rebuilt from this project's code and ready to run.
 
     ``predict`` may be called from several threads at once. Each chip is one run; a size
-    that comes for the first time costs a second of tracing.
+    that comes for the first time costs a second of tracing. ``loads`` is what it makes the program
+    load.
     """
+
+    loads = ("tensorflow",)
 
     def __init__(self, directory: str | Path, device: Device = "cpu") -> None:
         """Rebuild the network, load its weights, run one small chip.

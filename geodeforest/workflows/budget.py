@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from geodeforest.core.options import ScanOptions, ScanPlan, plan_scan
-from geodeforest.core.spec import ModelSpec
+from geodeforest.core.ports import Predictor
 from geodeforest.errors import BudgetExceeded, DiskFull
 from geodeforest.geo.cog import level_sizes
+from geodeforest.geo.overlay import POLYGONS_LOAD, is_raster
 from geodeforest.geo.profile import SceneProfile
 from geodeforest.geo.scene import Scene
 from geodeforest.workflows.confine import allow_work
 from geodeforest.workflows.scan_targets import Targets
 
 
-def plan_of(scene: Scene, spec: ModelSpec, options: ScanOptions) -> ScanPlan:
-    """Chips, threads and memory of a scan.
+def plan_of(scene: Scene, predictor: Predictor, options: ScanOptions, targets: Targets) -> ScanPlan:
+    """Chips, threads and memory of a scan into ``targets``.
 
     Threads that nobody asked for are as many as the memory allows, but one at least.
     """
-    plan = plan_scan(spec, options, scene.stored, options.threads or cpus())
+    loads = {*targets.loads(), *getattr(predictor, "loads", ())}
+    if any(Path(path).is_file() and not is_raster(Path(path)) for path in options.files):
+        loads |= {*POLYGONS_LOAD}
+    threads = options.threads or cpus()
+    plan = plan_scan(predictor.spec, options, scene.stored, threads, loads)
     return plan if options.threads is not None else plan.within(options.memory * 2**20)
 
 

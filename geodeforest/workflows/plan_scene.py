@@ -150,7 +150,7 @@ class _Look:
         with report.refusing():
             reading = reading_of(scene, spec, options)
         with report.refusing():
-            plan = plan_of(scene, spec, options)
+            plan = plan_of(scene, self._predictor, options, self._targets)
             check_budget(plan, inputs.file, options)
         if reading is not None:
             with report.refusing(), block_cache(CACHE_BYTES):
@@ -177,6 +177,7 @@ class _Look:
         return {
             "chips": len(plan.grid),
             "threads": plan.threads,
+            "outputs": self._targets.names(),
             "memory_mb": round(plan.bytes / 2**20),
             "disk_mb": round(map_bytes(plan, self._targets) / 2**20, 1),
             "journal_mb": round(journal_bytes(plan, self._targets) / 2**20, 1),

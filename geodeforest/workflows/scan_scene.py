@@ -14,7 +14,6 @@ from typing import Any, Literal
 from geodeforest.core.options import MAX_PIXELS, Device, OnError, ScanOptions, ScanPlan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
-from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import (
     NothingAssessed,
     OptionError,
@@ -161,7 +160,7 @@ def scan(
 
 
 def check_scenes(
-    scenes: Mapping[Source, Targets], options: ScanOptions, spec: ModelSpec
+    scenes: Mapping[Source, Targets], options: ScanOptions, predictor: Predictor
 ) -> list[dict[str, Any]]:
     """Refuse, before any work, scenes that cannot be scanned. Reads headers, not pixels.
 
@@ -171,22 +170,24 @@ def check_scenes(
         SceneError: a scene is missing, unreadable or does not fit the model.
         BudgetExceeded: a plan needs more memory than allowed.
     """
-    return [_checked(scene, targets, options, spec) for scene, targets in scenes.items()]
+    return [_checked(scene, targets, options, predictor) for scene, targets in scenes.items()]
 
 
 def _checked(
-    scene: Source, targets: Targets, options: ScanOptions, spec: ModelSpec
+    scene: Source, targets: Targets, options: ScanOptions, predictor: Predictor
 ) -> dict[str, Any]:
+    spec = predictor.spec
     with open_inputs(scene, options, spec) as inputs:
         targets.check_crs(inputs.file)
         reading_of(inputs.scene, spec, options)
-        plan = plan_of(inputs.scene, spec, options)
+        plan = plan_of(inputs.scene, predictor, options, targets)
         check_budget(plan, inputs.file, options)
         return {
             **input_facts(inputs),
             "bands": band_facts(inputs.scene, spec.bands),
             "chips": len(plan.grid),
             "memory_mb": round(plan.bytes / 2**20),
+            "program_mb": plan.program_bytes // 2**20,
         }
 
 
@@ -205,7 +206,7 @@ def scan_to(
         opened = inputs.scene
         targets.check_crs(inputs.file)
         reading = reading_of(opened, spec, options)
-        plan = plan_of(opened, spec, options)
+        plan = plan_of(opened, predictor, options, targets)
         check_budget(plan, inputs.file, options)
         stack.enter_context(telling_needs(plan, targets))
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))

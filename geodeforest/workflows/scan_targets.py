@@ -87,6 +87,11 @@ class Targets:
             **({} if self.report is None else {"report": self.report.name}),
         }
 
+    def loads(self) -> set[str]:
+        """The packages that these outputs make the program load, and others do not."""
+        kept = {"pyarrow", "geopandas"} if self.keep else set()
+        return kept.union(*(vector_format(path).loads for path in self.polygons))
+
     def check_crs(self, profile: SceneProfile) -> None:
         """Refuse a scene whose CRS one of the formats cannot hold.
 

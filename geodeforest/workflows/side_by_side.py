@@ -15,8 +15,9 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Self, TypeAlias
 
-from geodeforest.core.options import PROGRAM_BYTES, ScanOptions
+from geodeforest.core.options import ScanOptions
 from geodeforest.core.ports import Predictor, Progress
+from geodeforest.core.program import PROGRAM_BYTES
 from geodeforest.errors import GeodeforestError
 from geodeforest.geo.scene import Source
 from geodeforest.workflows import scan_scene
@@ -36,17 +37,21 @@ Finish: TypeAlias = Callable[[Progress], ScanReport]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scene to be scanned, and how many chips and how much memory that takes."""
+    """A scene to be scanned, and how many chips and how much memory that takes.
+
+    ``program_mb`` of the memory are there once, however many scenes are at work.
+    """
 
     scene: Source
     targets: Targets
     chips: int
     memory_mb: int
+    program_mb: int = PROGRAM_BYTES // 2**20
 
     @classmethod
     def of(cls, scene: Source, targets: Targets, look: dict[str, Any]) -> Self:
         """The job of a scene that ``check_scenes`` has looked at."""
-        return cls(scene, targets, look["chips"], look["memory_mb"])
+        return cls(scene, targets, look["chips"], look["memory_mb"], look["program_mb"])
 
 
 def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -> Generator[Finish]:
@@ -74,9 +79,9 @@ def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
     """
     if threads == 1 or is_confined():
         return 1
-    most = max(job.memory_mb for job in jobs)
-    each = max(1, most - PROGRAM_BYTES // 2**20)
-    return max(1, min(threads + 1, len(jobs), 1 + (budget_mb - most) // each))
+    program = max(job.program_mb for job in jobs)
+    each = max(1, *(job.memory_mb - job.program_mb for job in jobs))
+    return max(1, min(threads + 1, len(jobs), (budget_mb - program) // each))
 
 
 def _scan(

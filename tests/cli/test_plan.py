@@ -44,6 +44,7 @@ def test_it_says_what_a_scan_would_read_and_need(scene, tmp_path):
     assert plan["chips"] == 1
     assert plan["memory_mb"] > 100
     assert plan["seconds"] >= 0
+    assert plan["outputs"] == {"polygons": ["scene_deforestation.geojson"]}
     assert plan["options"]["scale"] == [0, 3558]
     assert (plan["warnings"], plan["refusals"]) == ([], [])
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
@@ -313,3 +314,19 @@ def test_quiet_leaves_warnings_and_refusals(tmp_path):
     done = run(scene, "-q", code=3)
     assert done.stdout == ""
     assert "no CRS" in done.stderr
+
+
+def test_memory_counts_what_the_outputs_make_the_program_load(scene, tmp_path):
+    plain, table = (planned(scene, "-o", f"p.{name}")["memory_mb"] for name in ("geojson", "gpkg"))
+    assert 50 < table - plain < 200
+    assert planned(scene, "-o", "p.geojson", "-o", "p.gpkg")["memory_mb"] == table
+    everywhere = tmp_path / "area.geojson"
+    ring = [[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]
+    everywhere.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    assert planned(scene, "--aoi", everywhere)["memory_mb"] >= table
+
+
+def test_people_are_told_for_which_outputs_that_is(scene):
+    assert run(scene).stdout.splitlines()[-1].endswith("to write scene_deforestation.geojson")
+    last = run(scene, "-o", "p.gpkg", "--classes", "c.tif").stdout.splitlines()[-1]
+    assert last.endswith("to write p.gpkg, c.tif")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.options import PROGRAM_BYTES, ScanOptions
+from geodeforest.core.options import ScanOptions
+from geodeforest.core.program import PROGRAM_BYTES
 from geodeforest.errors import ModelError
 from geodeforest.testing import ThresholdPredictor, make_scene
 from geodeforest.workflows.scan_scene import check_scenes
@@ -61,7 +62,7 @@ def jobs_of(paths, out, options, model):
         Targets((out / f"{number}.geojson",), out / f"{number}_c.tif", out / f"{number}_x.tif")
         for number in range(len(paths))
     ]
-    looks = check_scenes(dict(zip(paths, targets, strict=True)), options, model.spec)
+    looks = check_scenes(dict(zip(paths, targets, strict=True)), options, model)
     return [Job.of(*each) for each in zip(paths, targets, looks, strict=True)]
 
 
