@@ -31,6 +31,7 @@ from geodeforest.geo.scratch import (
     PREVIOUS,
     JournalPlace,
     ScratchDirectory,
+    drop_empty_scratch,
     make_scratch,
     scratch_left,
 )
@@ -90,7 +91,11 @@ class OutputSet:
             with naming_faults(final):
                 check_file(final)
             if left is None or not left.may_own(final):
-                self._check_free(final)
+                try:
+                    self._check_free(final)
+                except OutputExists:
+                    drop_empty_scratch(self._finals)
+                    raise
 
     def __contains__(self, path: object) -> bool:
         """Whether ``path`` is one of the outputs."""

@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +134,14 @@ def make_scratch(final: Path) -> ScratchDirectory:
     # Nobody can tell whether a directory without a lock is in use, so each has its own.
     made = tempfile.mkdtemp(prefix=f".{final.name}{SUFFIX}", dir=final.parent)
     return ScratchDirectory(final.parent / Path(made).name, None)
+
+
+def drop_empty_scratch(finals: Iterable[Path]) -> None:
+    """Take away scratch in which nothing is left: its user died while taking it away."""
+    for final in finals:
+        if scratch_left(final) is not None:
+            with suppress(OSError, OutputLocked):
+                make_scratch(final).leave()
 
 
 def _path(final: Path) -> Path:

@@ -40,6 +40,14 @@ def test_kills_at_every_rename(killing, strace, tell_counts):
     tell_counts("scans killed at a rename", tally)
 
 
+@pytest.mark.parametrize("call", ["unlink", "rmdir"])
+def test_a_kill_at_the_last_call_of_all_leaves_no_empty_scratch(killing, strace, call):
+    """All is done then: the same command says that the outputs exist, and tidies up."""
+    world = killing("everything")
+    last = world.injected(call, "").calls[call]
+    assert kills.killed_at(world, call, last, old=False) == "scans, kills, was done"
+
+
 def test_kills_at_calls_that_change_the_disk(killing, strace, tell_counts):
     tally = Counter()
     kills.kills_at_calls(killing("skipping"), 120, 3, tally)

@@ -288,6 +288,31 @@ def test_inputs_that_are_no_files_do_not_matter(paths):
     OutputSet(paths, inputs=["https://example.org/x.tif", "none.tif", None, object()])
 
 
+@pytest.mark.parametrize(
+    ("inside", "stays"), [((), False), ((".in-use",), False), ((".in-use", "journal"), True)]
+)
+def test_scratch_that_was_being_taken_away_goes_with_the_refusal(tmp_path, paths, inside, stays):
+    """Its user was killed when all was done: the outputs are there, and so the next run ends."""
+    scratch = paths[0].with_name(f".{paths[0].name}.gdf-scratch")
+    scratch.mkdir()
+    for name in inside:
+        (scratch / name).write_text("" if name == ".in-use" else "rows")
+    paths[1].write_text("done")
+    with pytest.raises(OutputExists):
+        OutputSet(paths)
+    assert scratch.exists() == stays
+    assert not stays or sorted(each.name for each in scratch.iterdir()) == sorted(inside)
+
+
+def test_scratch_in_use_stays_where_an_output_exists(paths):
+    with OutputSet(paths[:1]) as outputs:
+        outputs.scratch(paths[0]).write_text("new")
+        paths[1].write_text("of someone else")
+        with pytest.raises(OutputExists):
+            OutputSet(paths)
+    assert paths[0].read_text() == "new"
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
 def test_a_full_disk_inside_the_block_names_the_output(tmp_path, paths, number):
     with pytest.raises(OutputUnwritable) as caught, OutputSet(paths) as outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soak
 from forked import Ending
+from points import BROKEN, Points
 
 HERE = Path(__file__).parent
 
@@ -35,6 +37,32 @@ def test_changed_inputs_end_as_they_may(tmp_path):
     said = script("fuzz.py", "--cases", "150", "--seed", "1", tmp_path=tmp_path)
     assert "150 cases, 0 failures" in said
     assert all(f"\n{name}: " in f"\n{said}" for name in fuzz.targets(None))
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not on this machine")
+def test_disks_fill_and_a_run_goes_on_where_it_was(tmp_path):
+    few = ("--output", "p.geojson", "--every", "60", "--sizes", "2", "--state", "points.txt")
+    said = script("disk_full.py", *few, tmp_path=tmp_path)
+    assert "0 points did not hold" in said
+    held = (tmp_path / "points.txt").read_text()
+    assert held.count("refused") >= 5
+    assert script("disk_full.py", *few, tmp_path=tmp_path) == said
+    assert (tmp_path / "points.txt").read_text() == held
+
+
+def broken():
+    raise AssertionError("a file is cut\nshort")
+
+
+def test_what_held_is_not_tried_again_and_what_did_not_is(tmp_path, capsys):
+    first = Points(tmp_path / "points.txt")
+    assert [first.tried("a", lambda: "refused"), first.tried("b", broken)] == ["refused", BROKEN]
+    assert first.failures == ["b: a file is cut short"]
+    assert capsys.readouterr().err == "b: a file is cut short\n"
+    second = Points(tmp_path / "points.txt")
+    assert second.tried("a", broken) == "refused"
+    assert second.tried("b", lambda: "complete") == "complete"
+    assert second.failures == []
 
 
 def test_nothing_grows_over_a_few_rounds(tmp_path):
