@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -102,12 +102,16 @@ MEDIAN = SceneInput("median", 50)
 _HANDED_PX = 2**20
 
 
-def radiometry(scene: SceneSource, spec: ModelSpec, reading: Reading) -> Radiometry | None:
+def radiometry(
+    scene: SceneSource, spec: ModelSpec, reading: Reading, twins: Sequence[SceneSource] = ()
+) -> Radiometry | None:
     """Statistics of the whole scene from a bounded sample; None where no pixel is valid.
 
-    Another reading takes the place of ``reading`` where the sample speaks against it.
+    Another reading takes the place of ``reading`` where the sample speaks against it. ``twins``
+    are the same scene, to be read by more threads.
     """
-    sample = SceneSample(scene.read, scene.height, scene.width)
+    others = [twin.read for twin in twins]
+    sample = SceneSample(scene.read, scene.height, scene.width, others)
     rule = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
     stored = sample(rule)
     if stored.shape[1] == 0:

@@ -8,6 +8,8 @@ once per scene; statistics of a chip or a batch would tear seams.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from geodeforest.core.grid import Window
 from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.spec import SceneInput
+
+Read: TypeAlias = Callable[[Window], Pixels]
+"""Reads a window of a scene; in one thread at a time."""
 
 
 def sample_windows(height: int, width: int, windows: int, window: int) -> list[Window]:
@@ -41,17 +46,20 @@ def _spread(length: int, windows: int, window: int) -> list[tuple[int, int]]:
 
 
 class SceneSample:
-    """The stored numbers of a scene's valid pixels; each of its sampling grids is read once."""
+    """The stored numbers of a scene's valid pixels; each of its sampling grids is read once.
 
-    def __init__(self, read: Callable[[Window], Pixels], height: int, width: int) -> None:
-        self._scene = read, height, width
+    ``twins`` read the same scene, each in a thread of its own.
+    """
+
+    def __init__(self, read: Read, height: int, width: int, twins: Sequence[Read] = ()) -> None:
+        self._scene, self._twins = (read, height, width), twins
         self._found: dict[tuple[int, int], NDArray[np.generic]] = {}
 
     def __call__(self, rule: SceneInput) -> NDArray[np.generic]:
         """The sample of a rule's squares, shape (bands, pixels)."""
         squares = rule.windows, rule.window
         if squares not in self._found:
-            self._found[squares] = sample_valid(*self._scene, rule)
+            self._found[squares] = sample_valid(*self._scene, rule, self._twins)
         return self._found[squares]
 
 
@@ -82,7 +90,7 @@ def _level(
 
 
 def sample_valid(
-    read: Callable[[Window], Pixels], height: int, width: int, rule: SceneInput
+    read: Read, height: int, width: int, rule: SceneInput, twins: Sequence[Read] = ()
 ) -> NDArray[np.generic]:
     """The stored values of the sample's valid pixels, shape (bands, pixels).
 
@@ -90,7 +98,7 @@ def sample_valid(
     from the first one on until as many pixels are found, or there are no more.
     """
     squares = sample_windows(height, width, rule.windows, rule.window)
-    sample = np.concatenate([_valid(read(square)) for square in squares], axis=1)
+    sample = np.concatenate(_side_by_side((read, *twins), squares), axis=1)
     if sample.shape[1]:
         return sample
     found, wanted = [sample], (rule.windows * rule.window) ** 2
@@ -100,6 +108,20 @@ def sample_valid(
         if wanted <= 0:
             break
     return np.concatenate(found, axis=1)
+
+
+def _side_by_side(reads: Sequence[Read], squares: Sequence[Window]) -> list[NDArray[np.generic]]:
+    """The valid pixels of each square; neighbours are read by one, since they share blocks."""
+
+    def share(number: int) -> list[NDArray[np.generic]]:
+        own = slice(number * each, (number + 1) * each)
+        return [_valid(reads[number](square)) for square in squares[own]]
+
+    each = -(-len(squares) // len(reads))
+    if len(reads) == 1:
+        return share(0)
+    with ThreadPoolExecutor(len(reads)) as threads:
+        return [part for some in threads.map(share, range(len(reads))) for part in some]
 
 
 def _valid(pixels: Pixels) -> NDArray[np.generic]:

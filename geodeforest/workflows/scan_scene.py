@@ -24,13 +24,14 @@ from geodeforest.errors import (
 from geodeforest.geo.files import OutputSet
 from geodeforest.geo.journal import RowJournal
 from geodeforest.geo.scene import Scene, Source, block_cache
-from geodeforest.scanning import WHOLE, Radiometry, SettledRows, radiometry, scan_rows
+from geodeforest.scanning import WHOLE, Radiometry, SettledRows, scan_rows
 from geodeforest.workflows.budget import check_budget, plan_of, telling_needs
 from geodeforest.workflows.load_model import load_model
 from geodeforest.workflows.numbers import reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.resume import Scan, resumed_rows, what_goes_on, work_key
 from geodeforest.workflows.run_inputs import RunInputs
+from geodeforest.workflows.sampling import opened_to_sample, sampled
 from geodeforest.workflows.scan_aside import scan_aside
 from geodeforest.workflows.scan_record import (
     band_facts,
@@ -210,9 +211,13 @@ def scan_to(
         check_budget(plan, inputs.file, options)
         stack.enter_context(telling_needs(plan, targets))
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
-        held = read.fingerprints(inputs.file)
         stack.enter_context(block_cache(plan.cache_bytes))
-        how = radiometry(inputs.sampled, spec, reading)
+        with (
+            opened_to_sample(inputs, scene, options, spec) as scenes,
+            sampled(scenes, spec, reading) as waiting,
+        ):
+            held = read.fingerprints(inputs.file)
+            how = waiting()
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
         found = _doubts(opened, how)

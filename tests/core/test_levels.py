@@ -1,5 +1,7 @@
 """Statistics of a whole scene, from a bounded sample of it."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,6 +98,35 @@ def test_only_the_sample_is_read():
 
     sample = sample_valid(watched, 3000, 3000, DARK)
     assert sample.shape == (1, 16 * 16 * 32 * 32) == (1, sum(read))
+
+
+@pytest.mark.parametrize("twins", [1, 2, 300])
+@pytest.mark.parametrize("side", [20, 600, 1500])
+def test_twins_give_the_same_sample_each_in_one_thread(side, twins):
+    values = np.random.default_rng(side).integers(0, 255, (2, side, side), np.uint8)
+    source, threads = ArraySource(values, values[0] > 9), [set() for _ in range(1 + twins)]
+
+    def reading(number):
+        def read(window):
+            threads[number].add(threading.get_ident())
+            return source.read(window)
+
+        return read
+
+    first, *others = map(reading, range(1 + twins))
+    sample = sample_valid(first, side, side, DARK, others)
+    np.testing.assert_array_equal(sample, sample_valid(source.read, side, side, DARK))
+    assert all(len(idents) <= 1 for idents in threads)
+
+
+def test_the_first_square_that_fails_is_told():
+    source = ArraySource(np.ones((1, 1500, 1500), np.uint8))
+
+    def failing(window):
+        raise ValueError(f"row {window.row}")
+
+    with pytest.raises(ValueError, match="row 0"):
+        sample_valid(failing, 1500, 1500, DARK, [source.read, failing])
 
 
 def seen_in_a_corner(side=700):
