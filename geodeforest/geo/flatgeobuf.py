@@ -17,6 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from geodeforest.geo.files import naming_faults
+from geodeforest.geo.flatgeobuf_check import check_flatgeobuf
 from geodeforest.geo.gpkg import LAYER, GeoPackageSink
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import Origin
@@ -33,6 +34,7 @@ class FlatGeobufSink:
         self._path, self._crs = path, crs.to_wkt(version="WKT2_2019")
         self._described = {"DESCRIPTION": json.dumps(dict(origin))} if origin else {}
         self._waiting = path.with_name(path.name + ".gpkg")
+        self._written = 0
         self._sink = GeoPackageSink(self._waiting, crs, legend, named=path)
 
     def __enter__(self) -> Self:
@@ -41,6 +43,7 @@ class FlatGeobufSink:
     def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
         """Append features."""
         self._sink.write(features)
+        self._written += len(features)
 
     def __exit__(
         self,
@@ -67,3 +70,5 @@ class FlatGeobufSink:
                 **self._described,
             )
         self._waiting.unlink()
+        with naming_faults(self._path):
+            check_flatgeobuf(self._path, self._written)

@@ -110,6 +110,7 @@ def test_a_file_that_may_not_grow_takes_a_part_of_its_last_write(worlds, name, s
 # --- what a disk loses in silence -------------------------------------------------------------
 
 READ_BACK = {"geodeforest.geo.raster_sinks._MapSink._verify": "lambda *_: None"}
+WALKED = {"geodeforest.geo.flatgeobuf.check_flatgeobuf": "lambda *_: None"}
 CHECKED = {"geodeforest.geo.gpkg.check_geopackage": "lambda *_: None"}
 
 
@@ -156,3 +157,20 @@ def test_a_geopackage_without_its_index_is_found_by_checking_it(worlds, strace):
     ended = world.injected("pwrite64", fault, without=CHECKED)
     assert ended.code == 0
     assert world.files()["p.gpkg"] != world.truth["p.gpkg"]
+
+
+def test_a_flatgeobuf_whose_end_gdal_could_not_write_is_found_by_walking_it(worlds, strace):
+    """GDAL ends well where the last write fails, which comes when the file is closed."""
+    world = worlds("p.fgb")
+    only = [(world.out / ".p.fgb.gdf-scratch").resolve() / "p.fgb"]
+    last = world.injected("write", "", only=only).calls["write"]
+    for safeguard, code in (({}, 5), (WALKED, 0)):
+        world.clear()
+        fault = f"error=ENOSPC:when={last}"
+        ended = world.injected("write", fault, only=only, without=safeguard)
+        assert (ended.injected, ended.code) == (1, code)
+        if code:
+            assert ended.err.startswith("geodeforest: error: p.fgb: a part of it was not kept")
+            world.check(ended, (5,))
+        else:
+            assert len(world.files()["p.fgb"]) < len(world.truth["p.fgb"])

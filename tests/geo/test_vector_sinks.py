@@ -30,6 +30,7 @@ from geodeforest.core.trace import RegionTracer
 from geodeforest.errors import MissingExtra, OptionError, OutputUnwritable
 from geodeforest.geo import gpkg
 from geodeforest.geo.areas import polygon_hectares
+from geodeforest.geo.flatgeobuf_check import check_flatgeobuf
 from geodeforest.geo.geojson import to_lonlat
 from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, confidence_legend
 from geodeforest.geo.polygons import COLUMNS, Feature, region_polygons
@@ -99,6 +100,28 @@ def parsed(path):
         raise AssertionError(f"{name} is no JSON")
 
     return json.loads(path.read_text("utf-8"), parse_constant=refuse)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 16, 17, 256, 257, 5000])
+def test_a_flatgeobuf_that_gdal_wrote_is_whole(tmp_path, count):
+    path = written(tmp_path / "a.fgb", boxes(count))  # checked where it is written
+    for wrong in {count + 1, max(0, count - 1)} - {count}:
+        with pytest.raises(OutputUnwritable, match=r"a\.fgb: a part of it was not kept"):
+            check_flatgeobuf(path, wrong)
+
+
+def test_a_flatgeobuf_that_lacks_anything_is_refused(tmp_path):
+    path = written(tmp_path / "a.fgb", boxes(20))
+    content = path.read_bytes()
+    cuts = [content[:at] for at in range(0, len(content), 7)]
+    lost = [content[:at] + content[at + 512 :] for at in range(0, len(content) - 512, 97)]
+    zeros = [
+        content[:at] + bytes(1024) + content[at + 1024 :] for at in range(0, len(content), 512)
+    ]
+    for spoilt in (*cuts, content[:-1], content + b"\0", *lost, *zeros[-1:], bytes(len(content))):
+        path.write_bytes(spoilt)
+        with pytest.raises(OutputUnwritable, match="check that the disk is not full"):
+            check_flatgeobuf(path, 20)
 
 
 @pytest.fixture
