@@ -60,10 +60,9 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
     Corners are joined by geodesics, as QGIS does; only edges of more than 100 km get points
     in between. NaN where a corner cannot be placed on Earth.
     """
-    parts, polygon_of = shapely.get_parts(
-        with_short_edges(polygons, crs_length(crs, _LONGEST_EDGE_M)), return_index=True
-    )
-    rings, part_of = shapely.get_rings(parts, return_index=True)
+    parts, polygon_of = shapely.get_parts(polygons, return_index=True)
+    dense = with_short_edges(parts, crs_length(crs, _LONGEST_EDGE_M))
+    rings, part_of = shapely.get_rings(dense, return_index=True)
     points = shapely.get_coordinates(rings)
     ground = ground_of(crs)
     lon, lat = ground.to_lonlat.transform(points[:, 0], points[:, 1])
@@ -77,17 +76,25 @@ def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
 
 
 def with_short_edges(polygons: Geometries, longest: float) -> Geometries:
-    """Polygons with points on their edges, so that none is longer than ``longest``.
+    """Polygons, none of several parts, with points on edges, so that none is over ``longest``.
 
     Most have no such edge, and are not looked at any more closely.
     """
-    points, polygon_of = shapely.get_coordinates(polygons, return_index=True)
-    # From ring to ring is no edge, but to take it for one does no harm.
-    step = np.abs(np.diff(points, axis=0)).max(axis=1, initial=0) * math.sqrt(2)
-    may = np.unique(polygon_of[1:][(step > longest) & (np.diff(polygon_of) == 0)])
+    may = _with_steps_over(polygons, longest)
+    rings, polygon_of = shapely.get_rings(polygons[may], return_index=True)
+    # What looked like a long edge may have led from ring to ring.
+    may = may[np.unique(polygon_of[_with_steps_over(rings, longest)])]
     dense: Geometries = polygons.copy()
     dense[may] = shapely.segmentize(polygons[may], longest)
     return dense
+
+
+def _with_steps_over(shapes: Geometries, longest: float) -> NDArray[np.int64]:
+    """The indexes of those in which a point may be farther than that from the one before."""
+    points, shape_of = shapely.get_coordinates(shapes, return_index=True)
+    step = np.abs(np.diff(points, axis=0))
+    long = np.flatnonzero(np.maximum(step[:, 0], step[:, 1]) > longest / math.sqrt(2))
+    return np.unique(shape_of[long][shape_of[long] == shape_of[long + 1]])
 
 
 class PixelAreas:

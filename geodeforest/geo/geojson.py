@@ -147,18 +147,23 @@ def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
     multipolygon. Where a corner cannot be placed on Earth, the geometry is not finite.
     """
     longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
-    dense = with_short_edges(shapely.orient_polygons(polygons), crs_length(crs, longest))
-    shapes = shapely.transform(dense, ground_of(crs).to_lonlat.transform, interleaved=False)
-    west, _, east, _ = shapely.bounds(shapes).T
-    on_earth = np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    dense = with_short_edges(polygons, crs_length(crs, longest))
+    shapes = _placed(dense, crs)
+    bounds = shapely.bounds(shapes)
+    on_earth, (west, _, east, _) = np.isfinite(bounds).all(axis=1), bounds.T
     beyond = (east - west > 180) | (west < -180) | (east > 180)
     for i in np.flatnonzero(on_earth & beyond).tolist():
-        shapes[i] = _cut(shapes[i])
+        shapes[i] = _cut(_placed(shapely.orient_polygons(dense[i]), crs))
     rounded: Geometries = _rounded(shapes, DECIMALS)
     for i in np.flatnonzero(on_earth & ~shapely.is_valid(rounded)).tolist():
         rounded[i] = _mended(shapes[i])
     rounded[on_earth] = shapely.orient_polygons(rounded[on_earth])
     return rounded
+
+
+def _placed(shapes: Any, crs: CRS) -> Any:
+    """Geometries of a CRS in degrees of longitude and latitude."""
+    return shapely.transform(shapes, ground_of(crs).to_lonlat.transform, interleaved=False)
 
 
 def _rounded(shapes: Any, decimals: int) -> Any:
@@ -238,5 +243,8 @@ class _Bounds:
         return [round(value, DECIMALS) for value in (west, south, east, north)]
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Feature:
     @property
     def attributes(self) -> dict[str, Any]:
         """Values by column name."""
-        return dict(zip(COLUMNS, (getattr(self, name) for name in _FIELDS), strict=True))
+        return dict(zip(COLUMNS, _VALUES(self), strict=True))
 
 
 COLUMNS: Mapping[str, type] = {
@@ -66,6 +67,7 @@ COLUMNS: Mapping[str, type] = {
 """Names and numpy types of the columns; ``object`` holds text or None."""
 
 _FIELDS = tuple(field.name for field in fields(Feature))[1:]
+_VALUES = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
