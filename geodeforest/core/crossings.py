@@ -25,13 +25,13 @@ def crossed_chords(slopes: Slopes, vertices: GridVertices, first: Ints, last: In
     if not len(first):
         return crossed
     chord, step = expanded(last - first + 1)
-    point, starts = first[chord] + step, np.flatnonzero(step == 0)
-    row, col = slopes.row[point], slopes.col[point]
+    point, starts = first.take(chord) + step, np.flatnonzero(step == 0)
+    row, col = slopes.row.take(point), slopes.col.take(point)
     top, bottom = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
     chord_of, down = expanded(bottom - top + 1)
     line = np.flatnonzero(down == 0) - top  # where the lines of each chord would have row 0
-    at = line[chord] + row
-    low, high = _on_chord(slopes, first, last, chord_of, top[chord_of] + down)
+    at = line.take(chord) + row
+    low, high = _on_chord(slopes, first, last, chord_of, top.take(chord_of) + down)
     own = np.bincount(at, minlength=len(down))
     filled = own + _unmarked(low, high, (at, row, col), starts)
     np.minimum.at(low, at, col)
@@ -73,12 +73,13 @@ def _on_chord(slopes: Slopes, first: Ints, last: Ints, chord: Ints, row: Ints) -
     a, b = np.where(down, first, last), np.where(down, last, first)
     start = slopes.col[a]
     rows, cols = slopes.row[b] - slopes.row[a], slopes.col[b] - start
-    ahead, rows_of = row - slopes.row[a][chord], rows[chord]
+    ahead, rows_of = row - slopes.row[a].take(chord), rows.take(chord)
     missed = (ahead < 0) | (ahead > rows_of) | (rows_of == 0)
-    shift = ahead * cols[chord]
+    shift = ahead * cols.take(chord)
     high = shift // np.maximum(rows_of, 1)
     low = high + (high * rows_of != shift)
-    low += start[chord]
-    high += start[chord]
+    from_col = start.take(chord)
+    low += from_col
+    high += from_col
     low[missed], high[missed] = np.iinfo(np.int64).max, -1
     return low, high

@@ -6,7 +6,7 @@ between two nodes, so it has the same neighbours all along; both of them have th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -40,15 +40,16 @@ def with_rings(regions: Sequence[Region], points: NDArray[Any], length: Ints) ->
     return [replace(region, rings=tuple(next(parts) for _ in region.rings)) for region in regions]
 
 
-def area_px(region: Region) -> float:
-    """The area inside a region's rings, in pixels."""
-    return sum(_signed_area(ring) for ring in region.rings)
-
-
-def _signed_area(ring: NDArray[Any]) -> float:
-    row, col = ring.T
+def area_px(regions: Iterable[Region]) -> float:
+    """The area inside the rings of all regions together, in pixels."""
+    rings = [ring for region in regions for ring in region.rings]
+    if not rings:
+        return 0.0
+    row, col = np.concatenate(rings).T
+    twice = row[:-1] * col[1:] - row[1:] * col[:-1]
+    twice[np.cumsum([len(ring) for ring in rings])[:-1] - 1] = 0  # from ring to ring
     # Rows run south, so outer rings, counter-clockwise with north up, count as positive.
-    return float((row[:-1] * col[1:] - row[1:] * col[:-1]).sum()) / 2
+    return float(twice.sum()) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,9 @@ class Rings:
         )
         first, count = np.empty_like(begin), np.empty_like(begin)
         for which, keys, base in ((~upright, nodes, 0), (upright, sideways, len(nodes))):
-            at = np.searchsorted(keys, low[which], "right")
-            first[which], count[which] = base + at, np.searchsorted(keys, high[which]) - at
+            edge = np.flatnonzero(which)
+            at = np.searchsorted(keys, low.take(edge), "right")
+            first[edge], count[edge] = base + at, np.searchsorted(keys, high.take(edge)) - at
         count[(np.cumsum(self.length) - 1)[:-1]] = 0  # no edge leads from ring to ring
         return self._inserted(table, first, count, end < begin)
 
@@ -115,8 +117,11 @@ class Rings:
         ring, step = expanded(self.length)
         to_node = np.where(among(self.vertex, nodes), step, np.iinfo(np.int64).max)
         turn = np.minimum.reduceat(to_node, self.start) % np.iinfo(np.int64).max
-        source = self.start[ring] + (step + turn[ring]) % (self.length[ring] - 1)
-        return replace(self, vertex=self.vertex[source])
+        step += turn.take(ring)
+        around = (self.length - 1).take(ring)
+        step -= np.where(step >= around, around, 0)
+        step += self.start.take(ring)
+        return replace(self, vertex=self.vertex.take(step))
 
     def ends(self, nodes: Ints) -> Bools:
         """Where arcs begin and end: nodes, and the first and last points of rings."""
@@ -128,7 +133,7 @@ class Rings:
 def expanded(count: Ints) -> tuple[Ints, Ints]:
     """So many numbers from 0 for each entry: the entries' indexes, and the numbers."""
     entry = np.arange(len(count)).repeat(count)
-    return entry, np.arange(len(entry)) - (np.cumsum(count) - count)[entry]
+    return entry, np.arange(len(entry)) - (np.cumsum(count) - count).take(entry)
 
 
 def among(numbers: Ints, rising: Ints) -> Bools:
@@ -136,5 +141,5 @@ def among(numbers: Ints, rising: Ints) -> Bools:
     if not len(rising):
         return np.zeros(len(numbers), bool)
     at = np.minimum(np.searchsorted(rising, numbers), len(rising) - 1)
-    found: Bools = rising[at] == numbers
+    found: Bools = rising.take(at) == numbers
     return found

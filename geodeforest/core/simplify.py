@@ -103,7 +103,8 @@ def simplify_outlines(
         slopes = Slopes.of(rings, vertices.nodes, cut=cut)
         kept = _Arcs(slopes, vertices, metric).kept(left)
         length = np.add.reduceat(kept, np.cumsum(slopes.length) - slopes.length, dtype=np.int64)
-        points = np.stack([slopes.row[kept], slopes.col[kept]], axis=1) / 2
+        stay = np.flatnonzero(kept)
+        points = np.stack([slopes.row.take(stay), slopes.col.take(stay)], axis=1) / 2
         shared += with_rings(some, points, length)
     return shared
 
@@ -115,7 +116,7 @@ class _Arcs:
         self._slopes, self._vertices, self._metric = slopes, vertices, metric
         # What lies inside a straight line is never farther from a chord than both of its ends.
         self._bends = _bends(slopes)
-        row, col = slopes.row[self._bends], slopes.col[self._bends]
+        row, col = slopes.row.take(self._bends), slopes.col.take(self._bends)
         self._mark = row * vertices.half_stride + col
         self._row, self._col = row.astype(np.float64), col.astype(np.float64)
 
@@ -164,9 +165,9 @@ class _Arcs:
         most = np.maximum.reduceat(height, begin)
         # Of several as far, the one with the least number.
         rivals = np.flatnonzero(height >= (most * (1 - _AS_FAR)).repeat(count))
-        far, begin = inner[rivals], np.searchsorted(rivals, begin)
+        far, begin = inner.take(rivals), np.searchsorted(rivals, begin)
         if len(rivals) > len(most):
-            mark = self._mark[far]
+            mark = self._mark.take(far)
             least = np.minimum.reduceat(mark, begin)
             far = far[mark == least.repeat(np.diff(begin, append=len(rivals)))]
         return far, most * unit
@@ -230,13 +231,14 @@ class _Parts:
 
     def only(self, which: Bools) -> _Parts:
         """Some of the parts."""
-        return _Parts(self.first[which], self.last[which], self.must[which])
+        at = np.flatnonzero(which)
+        return _Parts(self.first.take(at), self.last.take(at), self.must.take(at))
 
 
 def _bends(slopes: Slopes) -> Ints:
     """The usable points at which outlines turn, and all where arcs end."""
     usable = np.flatnonzero(slopes.usable)
-    rows, cols = np.diff(slopes.row[usable]), np.diff(slopes.col[usable])
-    bends = slopes.is_end[usable]
+    rows, cols = np.diff(slopes.row.take(usable)), np.diff(slopes.col.take(usable))
+    bends = slopes.is_end.take(usable)
     bends[1:-1] |= rows[1:] * cols[:-1] != rows[:-1] * cols[1:]
     return usable[bends]

@@ -57,8 +57,8 @@ class _Corners:
         back, on = np.arange(len(row)) - 1, np.arange(len(row)) + 1
         back[start], on[stop] = stop - 1, start + 1  # the last point is the first again
         (row_in, col_in), (row_out, col_out) = (
-            (row - row[back], col - col[back]),
-            (row[on] - row, col[on] - col),
+            (row - row.take(back), col - col.take(back)),
+            (row.take(on) - row, col.take(on) - col),
         )
         return cls(
             rings,
@@ -78,20 +78,13 @@ class _Corners:
         counted[stop] = False
         arc = np.cumsum(self.is_end)
         surplus = np.zeros(arc[-1] + 1, np.int64)
-        np.add.at(surplus, arc[counted], self.turn[counted])
-        rivals = np.flatnonzero(counted & (self.turn * surplus[arc] > 0))
+        np.add.at(surplus, arc.compress(counted), self.turn.compress(counted))
+        rivals = np.flatnonzero(counted & (self.turn * surplus.take(arc) > 0))
         near, far = np.minimum(self.before, self.after), np.maximum(self.before, self.after)
         # A ring without a node begins at a corner, and so has to keep it.
-        order = np.lexsort(
-            [
-                self.rings.vertex[rivals],
-                -far[rivals],
-                -near[rivals],
-                ~self.is_end[rivals],
-                arc[rivals],
-            ]
-        )
-        rivals = rivals[order]
+        sides = -(near.take(rivals) << 31 | far.take(rivals))
+        arc_of = arc.take(rivals) << 1 | ~self.is_end.take(rivals)
+        rivals = rivals.take(np.lexsort([self.rings.vertex.take(rivals), sides, arc_of]))
         _, rank = expanded(np.diff(np.flatnonzero(np.diff(arc[rivals], prepend=-1, append=-1))))
         stays = np.zeros(len(arc), bool)
         stays[rivals[rank < abs(surplus[arc[rivals]])]] = True
@@ -107,7 +100,7 @@ class _Corners:
         count = begins.astype(np.int64) + ends - single
         place = np.arange(len(self.row)) + np.concatenate([[0], np.cumsum(count)])
         from_begin, to_end = np.flatnonzero(begins), np.flatnonzero(ends & ~single)
-        at = np.concatenate([place[from_begin] + 1, place[to_end + 1] - 1])
+        at = np.concatenate([place.take(from_begin) + 1, place.take(to_end + 1) - 1])
         row, col = (
             _with_halves(values, place, at, from_begin, to_end) for values in (self.row, self.col)
         )
@@ -127,8 +120,8 @@ def _with_halves(values: Ints, place: Ints, at: Ints, from_begin: Ints, to_end: 
     marked[place] = 2 * values
     marked[at] = np.concatenate(
         [
-            2 * values[from_begin] + step[from_begin],
-            2 * values[to_end + 1] - step[to_end],
+            2 * values.take(from_begin) + step.take(from_begin),
+            2 * values.take(to_end + 1) - step.take(to_end),
         ]
     )
     return marked

@@ -48,13 +48,15 @@ class Strip:
 
     ``start`` (runs + 1) holds the first pixel of each run and the end of the line, ``code``
     what its pixels are. ``vertex`` (seams) are those vertices inside the strip from which
-    an outline goes north or south, ``around`` (4, seams) the runs of the pixels around.
+    an outline goes north or south, ``around`` (4, seams) the runs of the pixels around and
+    ``meeting`` their codes.
     """
 
     start: Ints
     code: Codes
     vertex: Ints
     around: Ints
+    meeting: Codes
 
     @classmethod
     def of(cls, codes: Codes) -> Strip:
@@ -64,12 +66,13 @@ class Strip:
         line[1:].reshape(rows, stride)[:, :-1] = codes
         change = line[1:] != line[:-1]
         vertex = np.flatnonzero(change[:-stride] | change[stride:])
-        north, south = change[vertex], change[vertex + stride]
+        north, south = change.take(vertex), change.take(vertex + stride)
         northeast = np.cumsum(north)
         southeast = np.cumsum(south) + np.count_nonzero(change[:stride])
         around = np.stack([northeast - north, southeast - south, northeast, southeast])
         start = np.concatenate([[0], np.flatnonzero(change) + 1, [len(line)]])
-        return cls(start, line[start[:-1]], vertex, around)
+        code = line.take(start[:-1])
+        return cls(start, code, vertex, around, code.take(around))
 
     def near(self, marked: Bools) -> Bools:
         """The runs that are marked or have a marked run at their side."""
@@ -77,18 +80,22 @@ class Strip:
         found[1:] |= marked[:-1]
         found[:-1] |= marked[1:]
         for here, there in ((NE, SE), (SE, NE)):
-            found[self.around[here][marked[self.around[there]]]] = True
+            beside = np.flatnonzero(marked.take(self.around[there]))
+            found[self.around[here].take(beside)] = True
         return found
 
     def outline_vertices(self) -> OutlineVertices:
         """The vertices where outlines of any class turn or meet, ascending."""
-        northwest, southwest, northeast, southeast = self.code[self.around]
+        northwest, southwest, northeast, southeast = self.meeting
         north, south = northwest != northeast, southwest != southeast
         west, east = northwest != southwest, northeast != southeast
-        found = (north | south) & (west | east)
+        found = np.flatnonzero((north | south) & (west | east))
         arms = north.astype(np.uint8) + south + west + east
         return OutlineVertices(
-            self.vertex[found], (arms > 2)[found], north=north[found], west=west[found]
+            self.vertex.take(found),
+            (arms > 2).take(found),
+            north=north.take(found),
+            west=west.take(found),
         )
 
     def corners(self) -> tuple[Ints, Ints]:
@@ -97,7 +104,7 @@ class Strip:
         A key is ``vertex << 3 | quadrant << 1 | inside``: the outline turns around the
         pixel in that quadrant, which is inside the region or the only one outside.
         """
-        codes = self.code[self.around]
+        codes = self.meeting
         keys, runs = [], []
         for quadrant in range(4):
             own, beyond = codes[quadrant], codes[quadrant ^ 3]
@@ -105,8 +112,9 @@ class Strip:
             convex = (own >= TARGET) & (own != beside) & (own != along)
             concave = (beyond >= TARGET) & (beside == beyond) & (along == beyond) & (own != beyond)
             for inside, found, run in ((1, convex, quadrant), (0, concave, quadrant ^ 3)):
-                keys.append(self.vertex[found] << 3 | quadrant << 1 | inside)
-                runs.append(self.around[run][found])
+                at = np.flatnonzero(found)
+                keys.append(self.vertex.take(at) << 3 | quadrant << 1 | inside)
+                runs.append(self.around[run].take(at))
         return np.concatenate(keys), np.concatenate(runs)
 
 

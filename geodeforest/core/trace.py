@@ -135,7 +135,7 @@ class RegionTracer:
             self._vertices.add(strip.outline_vertices(), passed, last=last)
         key, run = strip.corners()
         key += passed << 3
-        done = self._exchange(key, component[run], component[anchor], alive)
+        done = self._exchange(key, component.take(run), component[anchor], alive)
         number = np.cumsum(alive) - 1
         self._open = {name: fact[alive] for name, fact in facts.items()}
         self._open_runs = number[reaching]
@@ -145,16 +145,16 @@ class RegionTracer:
     def _component(self, strip: Strip, target: Ints, anchor: Ints) -> Ints:
         """The component of each run, numbered from 0; of runs that are no target, nonsense."""
         below, above = strip.around[SE], strip.around[NE]
-        code = strip.code[below]
-        meet = (code == strip.code[above]) & (code >= TARGET)
+        code = strip.meeting[SE]
+        meet = np.flatnonzero((code == strip.meeting[NE]) & (code >= TARGET))
         root = roots(
             len(strip.code),
-            np.concatenate([above[meet], anchor[self._open_runs]]),
-            np.concatenate([below[meet], target[: len(self._open_runs)]]),
+            np.concatenate([above.take(meet), anchor[self._open_runs]]),
+            np.concatenate([below.take(meet), target[: len(self._open_runs)]]),
         )
         is_root = np.zeros(len(root), bool)
         is_root[root[target]] = True
-        return (np.cumsum(is_root) - 1)[root]
+        return (np.cumsum(is_root) - 1).take(root)
 
     def _facts(self, strip: Strip, target: Ints, scores: NDArray[np.uint8] | None) -> Table:
         """The facts of target runs. Those of the row above are in the open components already."""
@@ -190,15 +190,15 @@ class RegionTracer:
             longer, shorter = (held, other) if len(held) > len(other) else (other, held)
             longer += shorter
             pool[component] = longer
-        stays = alive[owner]
-        for component, fresh in _groups(owner[stays], key[stays]):
+        stays = alive.take(owner)
+        for component, fresh in _groups(owner.compress(stays), key.compress(stays)):
             pool.setdefault(component, bytearray()).extend(fresh.tobytes())
         self._corners = [pool.pop(component) for component in np.flatnonzero(alive).tolist()]
         freed = [np.frombuffer(held, np.int64) for held in pool.values()]
         owners = np.fromiter(pool, np.int64, len(pool))
         return (
-            np.concatenate([key[~stays], *freed]),
-            np.concatenate([owner[~stays], owners.repeat([len(f) for f in freed])]),
+            np.concatenate([key.compress(~stays), *freed]),
+            np.concatenate([owner.compress(~stays), owners.repeat([len(f) for f in freed])]),
         )
 
     def _regions(self, facts: Table, which: Ints, key: Ints, owner: Ints) -> list[Region]:
@@ -209,7 +209,7 @@ class RegionTracer:
         which = which[np.lexsort((first, last_row))]
         rank = np.empty(len(facts["code"]), np.int64)
         rank[which] = np.arange(len(which))
-        outlines = _outlines(rank[owner], key, self._stride)
+        outlines = _outlines(rank.take(owner), key, self._stride)
         columns = (facts[name][which].tolist() for name in _MERGE)
         return [
             Region(
@@ -240,7 +240,7 @@ def _outlines(region: Ints, key: Ints, stride: int) -> list[tuple[Ints, ...]]:
     key[twin] ^= 0b011
     key[twin + 1] ^= 0b011
     corner, length = _rings(region, key, stride)
-    points = np.stack(np.divmod(key[corner] >> 3, stride), axis=1)
+    points = np.stack(np.divmod(key.take(corner) >> 3, stride), axis=1)
     stop = np.cumsum(length)
     rings = _split(points, stop)
     last_ring = np.searchsorted(region[corner[stop - 1]], np.arange(region[-1] + 1), "right")
@@ -256,14 +256,16 @@ def _rings(region: Ints, key: Ints, stride: int) -> tuple[Ints, Ints]:
     # of it, which the corner at its western end tells.
     westward = (key[::2] >> 1 ^ key[::2]) & 1 ^ 1
     head = np.arange(1, len(key), 2) - westward
-    edge, edges = _cycles(_partners(region, key, stride)[head] >> 1)
-    ends = np.stack([head[edge] ^ 1, head[edge]], axis=1).ravel()
+    edge, edges = _cycles(_partners(region, key, stride).take(head) >> 1)
+    head = head.take(edge)
+    ends = np.stack([head ^ 1, head], axis=1).ravel()
     begin = 2 * (np.cumsum(edges) - edges)
     # A ring starts at the western end of its first edge: the head, if that goes west.
     shift, length = westward[edge[begin >> 1]], 2 * edges + 1
     turn = np.arange(length.sum()) - (np.cumsum(length) - length - shift).repeat(length)
     turn %= (length - 1).repeat(length)
-    return ends[begin.repeat(length) + turn], length
+    turn += begin.repeat(length)
+    return ends.take(turn), length
 
 
 def _partners(region: Ints, key: Ints, stride: int) -> Ints:
@@ -313,7 +315,7 @@ def _merged(tables: Sequence[Table], group: Ints) -> Table:
     order = np.argsort(group, kind="stable")
     begin = np.flatnonzero(np.diff(group[order], prepend=-1))
     return {
-        name: merge.reduceat(np.concatenate([table[name] for table in tables])[order], begin)
+        name: merge.reduceat(np.concatenate([table[name] for table in tables]).take(order), begin)
         for name, merge in _MERGE.items()
     }
 

@@ -46,24 +46,20 @@ class GridVertices:
         vertex = found.vertex + begin
         row, col = np.divmod(vertex, self.stride)
         is_node = found.is_node | (col == 0) | (col == self.stride - 1) | (row == 0) | last
-        self._nodes.append(vertex[is_node])
+        self._nodes.append(vertex.compress(is_node))
         if self._only_nodes or not len(vertex):
             return
-        mark = self.doubled(vertex)
+        mark = 2 * (row * self.half_stride + col)
         upright = mark + np.where(found.north, -self.half_stride, self.half_stride)
         across = mark + np.where(found.west, -1, 1)
-        marks = np.concatenate([self._waiting, mark, upright[~is_node], across[~is_node]])
+        inner = np.flatnonzero(~is_node)
+        marks = np.concatenate([self._waiting, mark, upright.take(inner), across.take(inner)])
         marks.sort(kind="stable")  # a merge of runs that rise already; faster than np.unique
-        marks = marks[np.flatnonzero(np.diff(marks, prepend=-1))]
+        marks = marks.compress(np.append(True, marks[1:] != marks[:-1]))
         # The next strip may have marks among those south of its first line.
         final = np.searchsorted(marks, (2 * row[-1] + 1) * self.half_stride)
         self._waiting = marks[final:]
         self._marks.append(marks[:final])
-
-    def doubled(self, vertex: Ints) -> Ints:
-        """The numbers of vertices in the grid of half pixels."""
-        row, col = np.divmod(vertex, self.stride)
-        return 2 * (row * self.half_stride + col)
 
     def forget_above(self, row: int) -> None:
         """Forget the grid lines above a row of pixels."""

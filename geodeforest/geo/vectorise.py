@@ -136,4 +136,4 @@ class Vectoriser:
         # What is not on Earth has no area: it would make the sum unknown, too.
         tally.hectares += float(np.nansum([feature.area_ha for feature in found]))
         tally.pixels += sum(region.pixels for region in kept_regions)
-        tally.outlined_px += sum(map(area_px, kept_regions))
+        tally.outlined_px += area_px(kept_regions)

@@ -137,7 +137,7 @@ def test_nodes_and_the_scenes_edge_stay():
 @settings(max_examples=40)
 def test_smoothing_changes_no_area(classes):
     for region in outlined(classes, smooth_outlines):
-        assert area_px(region) == pytest.approx(region.pixels)
+        assert area_px([region]) == pytest.approx(region.pixels)
 
 
 @pytest.mark.parametrize("side", [1, 2, 7])
@@ -156,7 +156,7 @@ def test_a_disc_keeps_its_area_and_loses_its_stairs():
     (exact,), (plain,), (smooth,) = (
         outlined(classes, shape, (1,)) for shape in (EXACT, DEFAULT, smooth_outlines)
     )
-    assert area_px(plain) == pytest.approx(exact.pixels, rel=2e-3)
+    assert area_px([plain]) == pytest.approx(exact.pixels, rel=2e-3)
     assert len(plain.rings[0]) < len(exact.rings[0]) / 2
     turns = np.diff(np.unwrap(np.arctan2(*np.diff(smooth.rings[0], axis=0).T)))
     assert abs(turns).max() < np.pi / 3
@@ -172,7 +172,7 @@ def test_small_regions_survive_any_tolerance():
     classes = np.zeros((9, 9), np.uint8)
     classes[1, 1] = classes[4, 4:6] = classes[6:8, 1] = 1
     found = outlined(classes, simplified(1000), (1,))
-    assert [round(area_px(region), 9) > 0 for region in found] == [True] * 3
+    assert [round(area_px([region]), 9) > 0 for region in found] == [True] * 3
 
 
 @pytest.mark.parametrize("metric", [PixelMetric(10, 20), PixelMetric(10, 10, 0.5)])
