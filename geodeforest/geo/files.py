@@ -22,7 +22,7 @@ from geodeforest.errors import (
     OutputUnwritable,
 )
 from geodeforest.geo.commit import CommitList, Renaming, keep, put_back, sync, sync_directory
-from geodeforest.geo.final_names import check_file, lies_in, refuse_inputs, refuse_twins
+from geodeforest.geo.final_names import check_file, check_place, lies_in, refuse_inputs, refuse_twins
 from geodeforest.geo.fingerprints import Fingerprint, file_fingerprint
 from geodeforest.geo.scratch import (
     CARRIED,
@@ -79,6 +79,7 @@ class OutputSet:
         self._replaceable = frozenset(self._finals if overwrite else replaceable)
         self._scratch: dict[Path, ScratchDirectory] = {}
         self._held: dict[Path, Fingerprint] = {}
+        self._flushed: set[Path] = set()
         self._home, self._lingers = home, lingers
         self._key: str | None = None
         self._record: Mapping[str, Any] = {}
@@ -87,7 +88,7 @@ class OutputSet:
         refuse_inputs(self._finals, inputs)
         left = self._list_left()
         for final in self._finals:
-            _check_place(final)
+            check_place(final)
             with naming_faults(final):
                 check_file(final)
             if left is None or not left.may_own(final):
@@ -170,6 +171,19 @@ class OutputSet:
             return None
         return JournalPlace(self._scratch[self._home].path, self._key, self._home)
 
+    def flush(self) -> None:
+        """Wait until the outputs that are written are on the disk; leaving waits for the others.
+
+        Raises:
+            OutputUnwritable: the disk is full.
+        """
+        for final in self._finals:
+            if final not in self._flushed and os.path.lexists(self.scratch(final)):
+                with naming_faults(final):
+                    sync(self.scratch(final))
+                    sync_directory(self._scratch[final].path)
+                self._flushed.add(final)
+
     def conclude(self, record: Mapping[str, Any]) -> None:
         """Tell what ``take_up`` is to return where this work was finished already."""
         self._record = record
@@ -191,10 +205,8 @@ class OutputSet:
         self._leave(error)
 
     def _commit(self) -> None:
+        self.flush()
         for final in self._finals:
-            with naming_faults(final):
-                sync(self.scratch(final))
-                sync_directory(self._scratch[final].path)
             self._check_free(final)  # it may have appeared while this was at work
         listed = self._write_list()
         done: list[Path] = []
@@ -309,7 +321,7 @@ class DirectoryOutput:
         for source in inputs:
             if isinstance(source, str | os.PathLike) and lies_in(Path(source), self._final):
                 raise OptionError(f"{path}: holds the input {source}; give another directory")
-        _check_place(self._final)
+        check_place(self._final)
         with naming_faults(self._final):
             self._check_existing()
 
@@ -373,15 +385,6 @@ class DirectoryOutput:
                 if previous.exists():
                     os.replace(previous, self._final)
                 raise
-
-
-def _check_place(final: Path) -> None:
-    if final.name in ("", ".", ".."):
-        raise OptionError(f"{final}: is not a file name; give one")
-    with naming_faults(final):
-        is_there = final.parent.is_dir()
-    if not is_there:
-        raise OutputUnwritable(final, f"there is no directory {final.parent}", "create it first")
 
 
 def _reserve(final: Path) -> ScratchDirectory:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from geodeforest.errors import OptionError, OutputUnwritable
+from geodeforest.geo.write_faults import naming_faults
 
 
 def refuse_twins(finals: Sequence[Path]) -> None:
@@ -62,3 +63,18 @@ def check_file(final: Path) -> None:
         raise OutputUnwritable(final, "is a directory", "give a file name")
     if final.exists() and not final.is_file():  # to replace /dev/null would harm the system
         raise OutputUnwritable(final, "is not a regular file", "give a file name")
+
+
+def check_place(final: Path) -> None:
+    """Refuse what is no file name, or has no directory to be in.
+
+    Raises:
+        OptionError: it is no name.
+        OutputUnwritable: there is no such directory.
+    """
+    if final.name in ("", ".", ".."):
+        raise OptionError(f"{final}: is not a file name; give one")
+    with naming_faults(final):
+        is_there = final.parent.is_dir()
+    if not is_there:
+        raise OutputUnwritable(final, f"there is no directory {final.parent}", "create it first")

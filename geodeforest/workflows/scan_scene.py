@@ -237,6 +237,8 @@ def scan_to(
         with read.unchanged():
             frame = work.run(rows, targets, outputs)
         record["files"] = written_files(targets, outputs)
+        outputs.flush()
+        targets.in_turn()
         report = work.report(record, targets, time.perf_counter() - started, frame)
         _say_what_is_missing(report)
         if targets.report is not None:

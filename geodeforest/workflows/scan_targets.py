@@ -6,7 +6,7 @@ Knows names and extensions; writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Targets:
 
     ``scratch`` is the folder of rasters that nobody named. ``resume`` goes on where the same scan
     was broken off. With ``lingers`` a finished scan is not done again until ``forget`` is called.
+    ``in_turn`` is called when nothing remains but to tell of the results and to give them their
+    names, and may wait until that is due.
 
     Raises:
         OptionError: a file's extension is not that of its content.
@@ -43,6 +45,7 @@ class Targets:
     scratch: Scratch | None = None
     resume: bool = True
     lingers: bool = False
+    in_turn: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         for path in self.polygons:

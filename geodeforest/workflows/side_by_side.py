@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any, Self, TypeAlias
@@ -157,11 +157,13 @@ class _Lanes:
         def heed(done: int, total: int) -> None:
             self._turns.check()
             self._done[number] = done, total
-            if done == total:
-                self._turns.wait_for(number)
+
+        def in_turn() -> None:
+            self._turns.wait_for(number)
 
         self._turns.check()
-        report = self._scan(self._jobs[number], heed)
-        self._turns.wait_for(number)  # one that was finished before has no chips to do
+        job = self._jobs[number]
+        report = self._scan(replace(job, targets=replace(job.targets, in_turn=in_turn)), heed)
+        self._turns.wait_for(number)  # one that was finished before has nothing to put in place
         self._turns.pass_on()
         return report

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.program import PROGRAM_BYTES
 from geodeforest.errors import ModelError
+from geodeforest.geo.files import OutputSet
 from geodeforest.testing import ThresholdPredictor, make_scene
 from geodeforest.workflows.scan_scene import check_scenes
 from geodeforest.workflows.scan_targets import Targets
@@ -148,3 +149,22 @@ def test_scenes_side_by_side_keep_the_budget(memories, budget, threads):
     assert 1 <= lanes <= min(threads + 1, len(jobs))
     assert program + lanes * (max(memories) - program) <= budget
     assert threads > 1 or lanes == 1
+
+
+def test_a_scene_is_whole_but_for_its_names_before_its_turn(tmp_path, monkeypatch):
+    """So what is long is done side by side, and only renames wait for the scenes before."""
+    paths, out, model = scenes(tmp_path, 2), tmp_path / "out", ThresholdPredictor()
+    first_may_end, flushed = threading.Event(), []
+    flush = OutputSet.flush
+
+    def flush_and_tell(outputs):
+        flush(outputs)
+        if out / "1.geojson" in outputs:
+            flushed.append(outputs.scratch(out / "1_x.tif").stat().st_size)
+            first_may_end.set()
+        else:
+            first_may_end.wait(20)
+
+    monkeypatch.setattr(OutputSet, "flush", flush_and_tell)
+    scanned(paths, out, model, threads=2)
+    assert flushed[0] == (out / "1_x.tif").stat().st_size
