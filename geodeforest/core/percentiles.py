@@ -28,7 +28,7 @@ def percentiles(
     places = np.asarray(wanted, np.float64) / 100 * (sample.shape[1] - 1)
     below = np.floor(places).astype(np.intp)
     above = np.minimum(below + 1, sample.shape[1] - 1)
-    low, high = (_in_order(sample, ranks, scale) for ranks in (below, above))
+    low, high = np.split(_in_order(sample, np.concatenate([below, above]), scale), 2)
     between: NDArray[np.float64] = low + (high - low) * (places - below)[:, np.newaxis]
     return between
 

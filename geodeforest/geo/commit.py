@@ -73,7 +73,8 @@ class CommitList:
         Raises:
             OSError: the disk is full.
         """
-        text = json.dumps(asdict(self))
+        files = [asdict(each) for each in self.files]
+        text = json.dumps({"files": files, "key": self.key, "record": dict(self.record)})
         new = directory / f"{LIST}.new"
         with new.open("w", encoding="ascii") as file:
             file.write(f"{_hash(text)}\n{text}")

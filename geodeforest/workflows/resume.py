@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -37,12 +37,19 @@ def work_key(record: Mapping[str, Any], predictor: Predictor) -> str | None:
     known = {
         "run": record["run"],
         "versions": record["versions"],
-        "spec": asdict(predictor.spec),
+        "spec": predictor.spec,
         "engine": f"{engine.__module__}.{engine.__qualname__}",
         "device": getattr(predictor, "device", "cpu"),
         "model": repr(predictor) if is_dataclass(predictor) else None,
     }
-    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """A value without its type; unlike ``asdict`` copies nothing."""
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
 
 
 def _is_known(held: Mapping[str, Any]) -> bool:
