@@ -22,7 +22,13 @@ from geodeforest.errors import (
     OutputUnwritable,
 )
 from geodeforest.geo.commit import CommitList, Renaming, keep, put_back, sync, sync_directory
-from geodeforest.geo.final_names import check_file, check_place, lies_in, refuse_inputs, refuse_twins
+from geodeforest.geo.final_names import (
+    check_file,
+    check_place,
+    lies_in,
+    refuse_inputs,
+    refuse_twins,
+)
 from geodeforest.geo.fingerprints import Fingerprint, file_fingerprint
 from geodeforest.geo.scratch import (
     CARRIED,
