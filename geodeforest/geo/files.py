@@ -15,12 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from geodeforest.errors import (
-    OptionError,
-    OutputExists,
-    OutputLocked,
-    OutputUnwritable,
-)
+from geodeforest.errors import OptionError, OutputExists, OutputLocked, OutputUnwritable
 from geodeforest.geo.commit import CommitList, Renaming, keep, put_back, sync, sync_directory
 from geodeforest.geo.final_names import (
     check_file,
