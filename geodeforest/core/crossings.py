@@ -24,13 +24,14 @@ def crossed_chords(slopes: Slopes, vertices: GridVertices, first: Ints, last: In
     crossed = np.zeros(len(first), bool)
     if not len(first):
         return crossed
-    chord, step = expanded(last - first + 1)
-    point, starts = first.take(chord) + step, np.flatnonzero(step == 0)
+    length = last - first + 1
+    _, step = expanded(length)
+    point, starts = first.repeat(length) + step, np.flatnonzero(step == 0)
     row, col = slopes.row.take(point), slopes.col.take(point)
     top, bottom = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
     chord_of, down = expanded(bottom - top + 1)
     line = np.flatnonzero(down == 0) - top  # where the lines of each chord would have row 0
-    at = line.take(chord) + row
+    at = line.repeat(length) + row
     low, high = _on_chord(slopes, first, last, chord_of, top.take(chord_of) + down)
     own = np.bincount(at, minlength=len(down))
     filled = own + _unmarked(low, high, (at, row, col), starts)

@@ -114,13 +114,13 @@ class Rings:
 
     def _from_nodes(self, nodes: Ints) -> Rings:
         """Turned to begin at their first node; where there is none, at the least vertex still."""
-        ring, step = expanded(self.length)
+        _, step = expanded(self.length)
         to_node = np.where(among(self.vertex, nodes), step, np.iinfo(np.int64).max)
         turn = np.minimum.reduceat(to_node, self.start) % np.iinfo(np.int64).max
-        step += turn.take(ring)
-        around = (self.length - 1).take(ring)
+        step += turn.repeat(self.length)
+        around = (self.length - 1).repeat(self.length)
         step -= np.where(step >= around, around, 0)
-        step += self.start.take(ring)
+        step += self.start.repeat(self.length)
         return replace(self, vertex=self.vertex.take(step))
 
     def ends(self, nodes: Ints) -> Bools:
@@ -133,7 +133,7 @@ class Rings:
 def expanded(count: Ints) -> tuple[Ints, Ints]:
     """So many numbers from 0 for each entry: the entries' indexes, and the numbers."""
     entry = np.arange(len(count)).repeat(count)
-    return entry, np.arange(len(entry)) - (np.cumsum(count) - count).take(entry)
+    return entry, np.arange(len(entry)) - (np.cumsum(count) - count).repeat(count)
 
 
 def among(numbers: Ints, rising: Ints) -> Bools:
