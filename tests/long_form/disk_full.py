@@ -147,9 +147,8 @@ def disks(world: World, asked: argparse.Namespace) -> Faults:
     pages = 1
     while on_disk(world, PAGE * pages) == "refused":
         pages *= 2
-    for number in range(asked.sizes):
-        size = PAGE * (1 + pages * number // asked.sizes)
-        yield f"{size} bytes", partial(on_disk, world, size)
+    for size in sorted({1 + pages * number // asked.sizes for number in range(asked.sizes)}):
+        yield f"{size} pages", partial(on_disk, world, PAGE * size)
 
 
 def on_disk(world: World, size: int) -> str:
