@@ -91,11 +91,11 @@ def main(side: int, model: str | None) -> None:
             )
             return cpu() - before
 
-        whole = scan(measure)
+        whole, spent = scan(measure), dict(clock.seconds)
         with suppress(KeyboardInterrupt):
             scan(break_off)
         rest = scan(lambda *_: None)
-    for name, seconds in clock.seconds.items():
+    for name, seconds in spent.items():
         click.echo(f"{name:8} {seconds / megapixels:.4f} s/Mpx, {seconds / whole:.2%} of the scan")
     click.echo(f"scan     {whole / megapixels:.3f} s/Mpx of processor time")
     for name, size in sizes.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,19 @@ else:
 
 
 def of_runs(plain: memoryview) -> bytes:
-    """Bytes of which many are as the one before, as class ids: only these runs are looked for.
+    """Bytes of which many are as the one before, such as class ids, in few.
 
-    Matching longer strings takes longer and saves nothing (see docs/performance.md).
+    Only these runs are looked for: matching longer strings takes longer and saves nothing (see
+    docs/performance.md).
     """
     deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return deflate.compress(plain) + deflate.flush()
 
 
-def of_noise(plain: memoryview) -> bytes:
-    """Bytes in which some values are frequent and little else repeats, as differences of scores."""
+def quickly(plain: memoryview) -> bytes:
+    """Bytes of any kind, in the least time.
+
+    Differences of scores, in which some values are frequent and little else repeats, become as
+    short as by any other way.
+    """
     return of_runs(plain) if _quickly is None else _quickly(plain)

@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.geo.deflate import quickly
 from geodeforest.geo.scratch import CARRIED, JOURNAL, JournalPlace
 from geodeforest.geo.write_faults import naming_faults
 
@@ -258,8 +259,7 @@ def _packed(rows: NDArray[Any]) -> bytes:
     plain = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
     if np.count_nonzero(plain[1:] != plain[:-1]) * _RUN_BYTES > len(plain):
         return plain.tobytes()
-    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    packed = packer.compress(_bytes(plain)) + packer.flush()
+    packed = quickly(plain.data)
     return packed if len(packed) < len(plain) else plain.tobytes()
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.geo.cog import BLOCK_PX, Level, framed, level_sizes
-from geodeforest.geo.deflate import of_noise, of_runs
+from geodeforest.geo.deflate import of_runs, quickly
 
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -140,7 +140,7 @@ def compressed(block: Bytes, *, predictor: bool) -> bytes:
         return of_runs(block.data)
     differences = block.copy()
     np.subtract(block[:, 1:], block[:, :-1], out=differences[:, 1:])
-    return of_noise(differences.data)
+    return quickly(differences.data)
 
 
 @lru_cache(maxsize=8)

@@ -57,11 +57,12 @@ class ScanWork:
     def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
         """Drive all rows through the sinks; returns the polygons' frame if it was kept.
 
-        Sinks work in a thread of their own, so that the next rows come meanwhile.
+        Maps and polygons are made in a thread each, so that the next rows come meanwhile.
         """
         with ExitStack() as stack:
+            maps = stack.enter_context(ExitStack())
             rasters = [
-                (stack.enter_context(sink), rows_of)
+                (maps.enter_context(sink), rows_of)
                 for sink, rows_of in self._rasters(targets, outputs)
             ]
             vectors = stack.enter_context(self._vectors(targets, outputs))
@@ -70,14 +71,16 @@ class ScanWork:
                 self._count(settled)
                 for sink, rows_of in rasters:
                     sink.write(rows_of(settled))
-                vectors.feed(settled.classes, settled.scores)
 
             # Left before the sinks are: none is closed while it is at work.
-            with Beside(WAITING_ROWS) as beside:
+            with Beside(WAITING_ROWS) as mapping, Beside(WAITING_ROWS) as outlining:
                 for settled in rows:
-                    beside.do(take, settled)
-                beside.do(vectors.finish)
-                beside.wait()
+                    mapping.do(take, settled)
+                    outlining.do(vectors.feed, settled.classes, settled.scores)
+                mapping.do(maps.close)
+                outlining.do(vectors.finish)
+                mapping.wait()
+                outlining.wait()
             self.tally = vectors.tally
         return vectors.frame()
 

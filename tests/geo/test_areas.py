@@ -7,6 +7,8 @@ import pyproj
 import pytest
 import shapely
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
@@ -198,3 +200,18 @@ def test_an_ellipsoid_without_an_axis_is_refused_as_a_crs(monkeypatch):
     with pytest.raises(ProjError):
         ground_of(moon)
     ground_of.cache_clear()
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 2, 7, 254, 255]), min_size=1, max_size=4),
+    st.integers(1, 300),
+    st.integers(0, 99),
+)
+def test_every_class_id_is_counted(ids, height, seed):
+    classes = np.random.default_rng(seed).choice(np.array(ids, np.uint8), (height, 5))
+    areas = PixelAreas(Affine(10, 0, 5e5, 0, -10, 9.4e6), CRS.from_epsg(32721), height, 5)
+    found = areas.count_hectares(0, classes)
+    values, counts = np.unique(classes, return_counts=True)
+    assert {class_id: pixels for class_id, (pixels, _) in found.items()} == dict(
+        zip(values.tolist(), counts.tolist(), strict=True)
+    )
