@@ -19,6 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from geodeforest.core.pixels import is_uniform
 from geodeforest.geo.ground import ground_of, pyproj_crs
 from geodeforest.geo.ring_areas import ring_square_metres
 
@@ -118,6 +119,7 @@ class PixelAreas:
         self._block_rows = max(1, min(255, _BLOCK_PX // width))
         # The row whose areas were asked for last, and these: blocks that follow share them.
         self._spoken_for: tuple[float | None, Floats] = None, self._nodes
+        self._wholes: dict[int, float] = {}  # hectares of so many such rows
 
     def hectares(self, row: Floats, col: Floats) -> Floats:
         """Areas of the pixels at broadcast rows and columns; NaN where they are not on Earth.
@@ -143,12 +145,22 @@ class PixelAreas:
         found: dict[int, tuple[int, float]] = {}
         for middle, rows in self._blocks(first_row, classes):
             if middle != self._spoken_for[0]:
-                self._spoken_for = middle, self.by_column(middle)
+                self._spoken_for, self._wholes = (middle, self.by_column(middle)), {}
+            if is_uniform(rows):
+                pixels, hectares = found.get(int(rows[0, 0]), (0, 0.0))
+                whole = pixels + rows.size, hectares + self._whole(len(rows))
+                found[int(rows[0, 0])] = whole
+                continue
             for class_id, by_col in _counts(rows):
                 pixels, hectares = found.get(class_id, (0, 0.0))
                 pixels += int(by_col.sum(dtype=np.int64))
                 found[class_id] = pixels, hectares + float((by_col * self._spoken_for[1]).sum())
         return found
+
+    def _whole(self, count: int) -> float:
+        if count not in self._wholes:
+            self._wholes[count] = float((np.uint8(count) * self._spoken_for[1]).sum())
+        return self._wholes[count]
 
     def by_column(self, row: float) -> Floats:
         """Areas of the pixels of a row, interpolated; 0 where they are not on Earth."""

@@ -110,19 +110,26 @@ class _Growing:
         halves = []
         for col in range(0, self.width, BLOCK_PX):
             block = rows[:, col : col + BLOCK_PX]
-            self._write(block)
-            halves.append(self.coding.halved(_padded(block, 2)))
+            value = self._write(block)
+            if value == NOT_ASSESSED:  # as most blocks of a sparse scene
+                rows_left, cols_left = (-(-length // 2) for length in block.shape)
+                halves.append(np.full((rows_left, cols_left), value, np.uint8))
+            else:
+                halves.append(self.coding.halved(_padded(block, 2)))
         return np.concatenate(halves, axis=1)
 
-    def _write(self, block: Bytes) -> None:
+    def _write(self, block: Bytes) -> int | None:
+        """Compress a block; returns the value of all its pixels, None where they differ."""
         block, first = _padded(block, BLOCK_PX), int(block[0, 0])
-        if (block == first).all():
+        is_constant = bool((block == first).all())
+        if is_constant:
             packed = _constant(first, predictor=self.coding.predictor)
         else:
             packed = compressed(block, predictor=self.coding.predictor)
         self._file.write(framed(packed))
         self.sizes.append(len(packed))
         self.checksums.append(zlib.crc32(packed))
+        return first if is_constant else None
 
     def finished(self) -> Level:
         self._file.close()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
+from geodeforest.core.pixels import uniform
 from geodeforest.geo.areas import PixelAreas, crs_length, polygon_hectares
 from geodeforest.geo.ground import ground_of
 
@@ -215,3 +216,11 @@ def test_every_class_id_is_counted(ids, height, seed):
     assert {class_id: pixels for class_id, (pixels, _) in found.items()} == dict(
         zip(values.tolist(), counts.tolist(), strict=True)
     )
+
+
+def test_rows_that_are_known_to_be_one_class_count_as_those_that_are_looked_at():
+    epsg, transform = GRIDS["UTM 21 S"]
+    areas = PixelAreas(transform, CRS.from_epsg(epsg), 3000, 700)
+    for first, count in ((0, 600), (600, 1), (601, 899), (1500, 600)):
+        known = uniform(np.uint8(255), (count, 700))
+        assert areas.count_hectares(first, known) == areas.count_hectares(first, known.copy())
