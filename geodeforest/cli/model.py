@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geodeforest.core.spec import ModelSpec
 
 
-@click.group(name="model")
+@click.group(name="model", no_args_is_help=False)
 def command() -> None:
     """List, show, verify, import and export models."""
 

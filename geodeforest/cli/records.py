@@ -30,7 +30,7 @@ def _parse_scene_inputs(
         raise click.BadParameter(f"{', '.join(texts)} is not like dark:2") from None
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def command() -> None:
     """Build, describe and verify training records."""
 

@@ -35,7 +35,8 @@ class VectorOptions:
     merge_small: bool = False
 
     def __post_init__(self) -> None:
-        _refuse_types(Real, min_area=self.min_area, simplify=self.simplify)
+        _refuse_types(Real, optional=False, min_area=self.min_area)
+        _refuse_types(Real, simplify=self.simplify)
         if not 0 <= self.min_area < math.inf:
             raise OptionError(f"min_area {self.min_area:g} ha must be finite and not negative")
         if self.simplify is not None and not 0 <= self.simplify < math.inf:
@@ -65,7 +66,7 @@ class OpenRules:
     untrusted: bool = False
 
     def __post_init__(self) -> None:
-        _refuse_types(Integral, max_pixels=self.max_pixels)
+        _refuse_types(Integral, optional=False, max_pixels=self.max_pixels)
         if self.allow_vrt and self.untrusted:
             raise OptionError("allow_vrt and untrusted contradict each other; give one of them")
         if self.max_pixels < 1:
@@ -109,8 +110,8 @@ class ScanOptions:
 
     def __post_init__(self) -> None:
         _refuse_types(Real, threshold=self.threshold)
-        sizes = {"chip": self.chip, "overlap": self.overlap}
-        _refuse_types(Integral, **sizes, threads=self.threads, memory=self.memory)
+        _refuse_types(Integral, chip=self.chip, overlap=self.overlap, threads=self.threads)
+        _refuse_types(Integral, optional=False, memory=self.memory)
         _refuse_types(str | os.PathLike, baseline=self.baseline, mask=self.mask, aoi=self.aoi)
         if self.on_error not in get_args(OnError):
             raise OptionError(f"on_error {self.on_error!r} is not one of {get_args(OnError)}")
@@ -125,6 +126,15 @@ class ScanOptions:
             raise OptionError(f"threads {self.threads} must be at least 1")
         if self.memory < 1:
             raise OptionError(f"memory {self.memory} MB must be at least 1")
+        self._make_plain()
+
+    def _make_plain(self) -> None:
+        """Keep numbers as Python's own: numpy's are no JSON, and 1 would not be 1.0 in a hash."""
+        for kind, names in _PLAIN.items():
+            for name in names:
+                value = getattr(self, name)
+                if value is not None:
+                    object.__setattr__(self, name, kind(value))
 
     @property
     def vector(self) -> VectorOptions:
@@ -142,9 +152,16 @@ class ScanOptions:
         return OpenRules(self.allow_vrt, self.max_pixels, self.untrusted)
 
 
-def _refuse_types(kind: type | UnionType, **values: object) -> None:
+_PLAIN: dict[type, tuple[str, ...]] = {
+    float: ("threshold", "min_area", "simplify"),
+    int: ("chip", "overlap", "threads", "memory", "max_pixels"),
+    bool: ("smooth", "merge_small", "resample"),
+}
+
+
+def _refuse_types(kind: type | UnionType, *, optional: bool = True, **values: object) -> None:
     for name, value in values.items():
-        if value is not None and not isinstance(value, kind):
+        if not (isinstance(value, kind) or (optional and value is None)):
             what = "whole number" if kind is Integral else "number" if kind is Real else "path"
             raise OptionError(f"{name}: {value!r} is not a {what}")
 

@@ -263,6 +263,24 @@ def to_rasterio(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
+def asked_window(asked: object, height: int, width: int) -> Window:
+    """What a user gave as a window, ours or rasterio's, of ``height`` x ``width`` pixels.
+
+    Raises:
+        OptionError: it is neither, is not of whole pixels, or leaves the raster.
+    """
+    if isinstance(asked, RasterioWindow):
+        sides = asked.row_off, asked.col_off, asked.height, asked.width
+        if any(side != int(side) for side in sides):
+            raise OptionError(f"window: {asked!r} is not of whole pixels; round it first")
+        asked = Window(*map(int, sides))
+    if not isinstance(asked, Window):
+        raise OptionError(f"window: {asked!r} is neither rasterio's Window nor geodeforest's")
+    if asked.within(height, width) != asked:
+        raise OptionError(f"window: {asked!r} leaves the raster of {height} x {width} px")
+    return asked
+
+
 def real_values(values: NDArray[np.generic], bands: Sequence[Band]) -> NDArray[np.bool_]:
     """Where no band holds its nodata value, nor NaN or infinity: shape (rows, cols)."""
     valid: NDArray[np.bool_] = uniform(np.True_, values.shape[1:])

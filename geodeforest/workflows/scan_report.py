@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import geopandas
     import numpy as np
     from numpy.typing import NDArray
+    from rasterio.windows import Window as RasterioWindow
 
 NO_BASELINE = "non-forest on one date, no baseline"
 NOT_ADJUSTED = "mapped area, not an error-adjusted estimate"
@@ -102,19 +103,19 @@ class ScanReport:
             raise OptionError("the polygons were not kept in memory; read them from the output")
         return self._frame
 
-    def class_map(self, window: Window | None = None) -> NDArray[np.uint8]:
+    def class_map(self, window: Window | RasterioWindow | None = None) -> NDArray[np.uint8]:
         """Class ids (rows, cols), 255 = not assessed; of the whole scene or a window.
 
         Raises:
-            OptionError: the scan was called without ``classes``.
+            OptionError: the scan was called without ``classes``, or the window leaves the map.
         """
         return self._read("classes", window)
 
-    def scores(self, window: Window | None = None) -> NDArray[np.float32]:
+    def scores(self, window: Window | RasterioWindow | None = None) -> NDArray[np.float32]:
         """Deforestation scores 0..1 (rows, cols), NaN = not assessed.
 
         Raises:
-            OptionError: the scan was called without ``scores``.
+            OptionError: the scan was called without ``scores``, or the window leaves the map.
         """
         import numpy as np
 
@@ -153,14 +154,17 @@ class ScanReport:
             "seconds": round(self.seconds, 3),
         }
 
-    def _read(self, name: str, window: Window | None) -> NDArray[np.uint8]:
+    def _read(self, name: str, window: Window | RasterioWindow | None) -> NDArray[np.uint8]:
+        from geodeforest.geo.parts import asked_window
         from geodeforest.geo.scene import open_scene
 
         if name not in self._rasters:
             raise OptionError(f"the scan kept no {name}; call it with {name}=True or a path")
         with open_scene(self._rasters[name], georeferenced=False, palette=True) as raster:
-            whole = Window(0, 0, raster.height, raster.width)
-            values: NDArray[np.uint8] = raster.read(window or whole).values[0]
+            height, width = raster.height, raster.width
+            whole = Window(0, 0, height, width)
+            part = whole if window is None else asked_window(window, height, width)
+            values: NDArray[np.uint8] = raster.read(part).values[0]
         return values
 
 

@@ -81,7 +81,7 @@ def scan(
     allow_vrt: bool = False,
     untrusted: bool = False,
     resume: bool = True,
-    progress: Progress | None = None,
+    progress: Progress | Literal[False] | None = None,
 ) -> ScanReport:
     """Find deforestation in a scene. Writes no file unless a path is given.
 
@@ -157,7 +157,7 @@ def scan(
         device=device,
     )
     targets = chosen_targets(output, classes, scores, report, overwrite=overwrite, resume=resume)
-    return _scan_with(scene, targets, options, (model, engine), progress)
+    return _scan_with(scene, targets, options, (model, engine), _told(progress))
 
 
 def check_scenes(
@@ -305,6 +305,14 @@ def _scan_with(
         raise OptionError(f"model: {named!r} is not a name, a directory or a loaded model")
     options = replace(options, device=getattr(named, "device", "cpu"))
     return scan_to(scene, targets, options, named, progress)
+
+
+def _told(progress: Progress | Literal[False] | None) -> Progress | None:
+    if progress is None or progress is False:  # False is what --no-progress is called here
+        return None
+    if not callable(progress):
+        raise OptionError(f"progress: {progress!r} is not a function; it gets (done, total)")
+    return progress
 
 
 def _bands(asked: Sequence[int | str] | str | None) -> tuple[str, ...] | None:

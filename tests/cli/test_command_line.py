@@ -197,6 +197,13 @@ def test_no_command_shows_the_help_on_stderr():
     assert all(name in result.stderr for name in cli.COMMANDS)
 
 
+@pytest.mark.parametrize("group", ["records", "model"])
+def test_a_group_without_a_command_is_one_line(group):
+    result = CliRunner().invoke(cli.main, [group])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"geodeforest: error: Missing command; see geodeforest {group} --help\n"
+
+
 def test_the_version_is_the_packages():
     assert CliRunner().invoke(cli.main, ["--version"]).stdout == f"geodeforest {__version__}\n"
 

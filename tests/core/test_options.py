@@ -1,8 +1,10 @@
 """What may be chosen for a scan, and the plan that follows from it."""
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from geodeforest.core.options import CACHE_BYTES, ScanOptions, Stored, plan_scan
@@ -28,11 +30,21 @@ def plan(stored=LARGE, threads=4, **chosen):
         {"chip": -64},
         {"threads": 0},
         {"memory": 0},
+        {"memory": None},
+        {"max_pixels": None},
+        {"min_area": None},
     ],
 )
 def test_a_choice_out_of_range_is_refused_by_its_name(wrong):
     with pytest.raises(OptionError, match=next(iter(wrong))):
         ScanOptions(**wrong)
+
+
+def test_numbers_of_numpy_are_the_same_choices_and_become_json():
+    numpys = {"chip": np.int64(64), "threshold": np.float32(0.5), "min_area": np.float32(2)}
+    plain = {"chip": 64, "threshold": 0.5, "min_area": 2.0}
+    chosen = asdict(ScanOptions(**numpys, smooth=np.bool_(True)))
+    assert json.dumps(chosen) == json.dumps(asdict(ScanOptions(**plain, smooth=True)))
 
 
 def test_memory_does_not_depend_on_the_height_of_a_scene_larger_than_the_cache():

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 import geodeforest as gd
+from geodeforest.core.grid import Window
 from geodeforest.errors import (
     BandMissing,
     BudgetExceeded,
@@ -636,3 +637,43 @@ def test_an_interrupt_ends_the_outputs_thread_and_leaves_no_output(tmp_path, mon
     # Rows may be kept for the next scan to go on from; of outputs there are none.
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["s.tif"]
     assert threading.active_count() <= before
+
+
+def test_a_part_of_a_map_is_read_by_windows_of_rasterio_too(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    report = gd.scan(scene, model=ThresholdPredictor(), classes=True)
+    part = report.class_map(rasterio.windows.Window(50, 40, 30, 20))
+    np.testing.assert_array_equal(part, report.class_map()[40:60, 50:80])
+    assert set(np.unique(part)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(row=140, col=0, height=20, width=10),
+        rasterio.windows.Window(0, 140, 10, 20),
+        rasterio.windows.Window(0, 0.5, 10, 20),
+        ((0, 10), (0, 10)),
+    ],
+)
+def test_a_window_that_is_none_of_the_map_is_refused(tmp_path, window):
+    scene = scene_with_square(tmp_path / "s.tif")
+    report = gd.scan(scene, model=ThresholdPredictor(), classes=True)
+    with pytest.raises(OptionError, match="window"):
+        report.class_map(window)
+
+
+def test_progress_is_a_function_or_false(tmp_path):
+    scene = scene_with_square(tmp_path / "s.tif")
+    assert gd.scan(scene, model=ThresholdPredictor(), progress=False).polygon_count == 1
+    with pytest.raises(OptionError, match="progress: True"):
+        gd.scan(scene, model=ThresholdPredictor(), progress=True)
+
+
+def test_a_scan_takes_numbers_of_numpy(tmp_path):
+    scene, model = scene_with_square(tmp_path / "s.tif"), ThresholdPredictor()
+    chosen = {"chip": np.int64(64), "overlap": np.int16(16), "min_area": np.float32(1)}
+    report = gd.scan(scene, model=model, report=tmp_path / "r.json", **chosen)
+    assert json.loads((tmp_path / "r.json").read_text())["run"] == report.to_dict()["run"]
+    plain = gd.scan(scene, model=model, chip=64, overlap=16, min_area=1)
+    assert plain.to_dict()["run"] == report.to_dict()["run"]
