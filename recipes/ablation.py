@@ -52,6 +52,7 @@ VARIANTS: Mapping[str, Change] = {
     "no recolouring of cleared land": _augmented(recolour=recipe.RECOLOUR[1:]),
     "no recolouring of forest": _augmented(recolour=recipe.RECOLOUR[:1]),
     "no rivers and lakes": _augmented(water=None),
+    "no blur": _augmented(blur=0.0),
     "no haze": _augmented(haze=0.0, strong_haze=0.0),
     "no strong haze": _augmented(strong_haze_share=0.0),
     "no relief": _augmented(relief=0.0),
