@@ -296,6 +296,10 @@ class UnlikelyNumbers(GeodeforestWarning):
     """The scene's numbers are not like those that the model was trained on."""
 
 
+class LevelUntold(GeodeforestWarning):
+    """Chips came without the statistics of their scene, which the model wants."""
+
+
 class SceneLimited(GeodeforestWarning):
     """What is masked, or not, and how a file that limits the scene was read."""
 

@@ -199,3 +199,19 @@ def _swapped(seen: Levels, bands: Sequence[str]) -> list[str]:
     else:
         return []
     return [f"{sign}; if they stand in another order, name them with --bands"]
+
+
+def usual_level(spec: ModelSpec) -> NDArray[np.float32] | None:
+    """What stands for a scene's dark level (bands,) where nobody measured it; None if untold.
+
+    The median of the training scenes' levels, or the middle of their range.
+    """
+    if [i.percentile for i in spec.scene_inputs] != [DARK]:
+        return None
+    told: Any = spec.training.get(DARK_LEVELS)
+    try:
+        if "median" in told:
+            return np.array(told["median"], np.float32)
+        return np.asarray(np.mean([told["least"], told["most"]], axis=0), np.float32)
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,18 +1,45 @@
 """What every engine asks of chips and owes of scores, so that engines cannot differ.
 
-Pure checks of arrays; nothing here runs a network.
+Knows arrays; nothing here runs a network.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geodeforest.core.plausible import usual_level
 from geodeforest.core.ports import Predictor
 from geodeforest.core.spec import ModelSpec
-from geodeforest.errors import ModelError, OptionError
+from geodeforest.errors import LevelUntold, ModelError, OptionError
+
+
+def level_of_scene(
+    spec: ModelSpec, chips: NDArray[Any], scene_level: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    """The scene inputs of each chip, (n, inputs * bands), as far as the model wants any.
+
+    Where they are not given, the middle of the training scenes' stands in for them, with a
+    ``LevelUntold``: statistics of the chips themselves would differ from chip to chip.
+    """
+    if scene_level is not None or not spec.scene_inputs or chips.ndim == 0:
+        return scene_level
+    usual = usual_level(spec)
+    if usual is None:
+        return None
+    told = ", ".join(f"{number:.4g}" for number in usual)
+    names = ", ".join(i.name for i in spec.scene_inputs)
+    warnings.warn(
+        LevelUntold(
+            f"the model wants the scene's {names}; {told}, the middle of its training scenes', "
+            "stands in; pass scene_level"
+        ),
+        stacklevel=3,
+    )
+    return np.tile(usual, (len(chips), 1))
 
 
 def check_chips(spec: ModelSpec, chips: NDArray[Any], scene_level: NDArray[Any] | None) -> None:

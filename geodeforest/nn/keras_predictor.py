@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from geodeforest.core.options import Device
-from geodeforest.core.predicting import check_chips, check_scores, self_test
+from geodeforest.core.predicting import check_chips, check_scores, level_of_scene, self_test
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import ModelError, OptionError
 from geodeforest.nn.export import WEIGHTS_FILE, load_described
@@ -63,10 +63,14 @@ class KerasPredictor:
     ) -> NDArray[np.float32]:
         """Scores (n, rows, cols, classes) of chips (n, rows, cols, bands) scaled to 0..1.
 
+        ``scene_level``, (n, inputs * bands), holds what ``spec.scene_inputs`` names; without it
+        the middle of the training scenes' stands in, with a warning.
+
         Raises:
             OptionError: chips or scene_level do not fit the model.
             ModelError: the run fails or gives scores that are not finite.
         """
+        scene_level = level_of_scene(self._spec, chips, scene_level)
         check_chips(self._spec, chips, scene_level)
         scores = np.empty((*chips.shape[:3], len(self._spec.classes)), np.float32)
         for at in range(len(chips)):

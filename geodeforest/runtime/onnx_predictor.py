@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from geodeforest.core.options import Device
-from geodeforest.core.predicting import check_chips, check_scores, self_test
+from geodeforest.core.predicting import check_chips, check_scores, level_of_scene, self_test
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
@@ -72,10 +72,14 @@ class OnnxPredictor:
     ) -> NDArray[np.float32]:
         """Scores (n, rows, cols, classes) of chips (n, rows, cols, bands) scaled to 0..1.
 
+        ``scene_level``, (n, inputs * bands), holds what ``spec.scene_inputs`` names; without it
+        the middle of the training scenes' stands in, with a warning.
+
         Raises:
             OptionError: chips or scene_level do not fit the model.
             ModelError: the run fails or gives scores that are not finite.
         """
+        scene_level = level_of_scene(self._spec, chips, scene_level)
         check_chips(self._spec, chips, scene_level)
         if len(chips) == 1:
             return self._run(_feed(chips, scene_level))

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.core.plausible import DARK, DARK_LEVELS
+from geodeforest.core.plausible import usual_level
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import OptionError
 from geodeforest.geo.files import DirectoryOutput, OutputSet, naming_faults
@@ -150,7 +150,7 @@ def _level(spec: ModelSpec, given: Sequence[float] | None) -> NDArray[np.float32
         if given is not None:
             raise OptionError("the model takes no scene_level; leave it out")
         return None
-    numbers = _middle(spec) if given is None else np.array(given, np.float32)
+    numbers = usual_level(spec) if given is None else np.array(given, np.float32)
     if numbers is None or numbers.shape != (wanted,) or not _is_share(numbers):
         names = ", ".join(i.name for i in spec.scene_inputs)
         raise OptionError(
@@ -161,16 +161,3 @@ def _level(spec: ModelSpec, given: Sequence[float] | None) -> NDArray[np.float32
 
 def _is_share(numbers: NDArray[np.float32]) -> bool:
     return bool(np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() <= 1)
-
-
-def _middle(spec: ModelSpec) -> NDArray[np.float32] | None:
-    """The median of the training scenes' dark levels, or the middle of their range, if told."""
-    if [i.percentile for i in spec.scene_inputs] != [DARK]:
-        return None
-    told: Any = spec.training.get(DARK_LEVELS)
-    try:
-        if "median" in told:
-            return np.array(told["median"], np.float32)
-        return np.asarray(np.mean([told["least"], told["most"]], axis=0), np.float32)
-    except (KeyError, TypeError, ValueError):
-        return None

@@ -14,8 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from geodeforest.core.spec import Architecture, ClassDef
-from geodeforest.errors import GeodeforestError, ModelError, OptionError, WeightsError
+from geodeforest.core.spec import Architecture, ClassDef, SceneInput
+from geodeforest.errors import (
+    GeodeforestError,
+    LevelUntold,
+    ModelError,
+    OptionError,
+    WeightsError,
+)
 from geodeforest.runtime import onnx_predictor
 from geodeforest.runtime.model_dir import read_verified, verify_files
 from geodeforest.runtime.onnx_predictor import OnnxPredictor
@@ -99,6 +105,19 @@ def test_no_chips_give_no_scores(predictor):
 def test_chips_that_do_not_fit_are_refused(predictor, chips, level, says):
     with pytest.raises(OptionError, match=says):
         predictor.predict(chips, level)
+
+
+def test_the_middle_of_the_training_scenes_stands_in_for_a_level_that_is_not_told(
+    write_model, unet_bytes, spec
+):
+    told = {"dark_levels": {"least": [0.1, 0.0, 0.2], "most": [0.3, 0.2, 0.2]}}
+    spec = replace(spec, training=told, scene_inputs=(SceneInput("dark", 2),))
+    predictor = OnnxPredictor(write_model(unet_bytes, spec))
+    chips, middle = noise(2, 8, 8, 3), np.float32([[0.2, 0.1, 0.2]] * 2)
+    with pytest.warns(LevelUntold, match="the scene's dark; 0.2, 0.1, 0.2, .*pass scene_level"):
+        found = predictor.predict(chips)
+    assert np.array_equal(found, predictor.predict(chips, middle))
+    assert not np.array_equal(found, predictor.predict(chips, 2 * middle))
 
 
 def test_a_model_without_scene_inputs_refuses_a_scene_level(write_model, unet, spec):
