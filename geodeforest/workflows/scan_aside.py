@@ -76,6 +76,7 @@ def _request(
     scale = None if options.scale is None else asdict(options.scale)
     hidden = None if targets.scratch is None else targets.scratch.path
     places = {field.name: getattr(targets, field.name) for field in fields(targets)}
+    del places["in_turn"]  # files of strangers go one by one
     asked = {
         "scene": scene,
         "targets": {**places, "scratch": hidden},
