@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 SEEDS_APART = 100
-VERSION = "3"
+VERSION = "4"
 COUNT = 1 / 255
 """One count of an 8-bit band, in the network's units."""
 
@@ -82,7 +82,7 @@ WATER = Water(1, (2 * COUNT, 3 * COUNT, 5 * COUNT), (15 * COUNT, 15 * COUNT, 18 
 OPTIONS = TrainOptions(
     architecture="light",
     loss="cross-entropy",
-    steps=1000,
+    steps=2000,
     batch=8,
     learning_rate=3e-3,
     validate_every=100,
