@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from geodeforest.core.grid import ChipGrid, ChipRow
 
-_STEEPNESS = 4
+_STEEPNESS = 12
 """Power of the linear weight: of a chip's outer pixels next to nothing counts. Measured."""
+
+_LEAST = 2.0**-56
+"""Weight along a line of a chip's outermost pixels, whose square float32 still holds."""
 
 
 def taper(chip: int, overlap: int) -> NDArray[np.float32]:
@@ -24,7 +27,7 @@ def taper(chip: int, overlap: int) -> NDArray[np.float32]:
     around it. Never zero: a pixel that only one chip covers gets that chip's score unchanged.
     """
     ramp = np.minimum(np.arange(chip) + 1, chip - np.arange(chip)) / (overlap + 1)
-    line = (np.minimum(ramp, 1) ** _STEEPNESS).astype(np.float32)
+    line = np.clip(ramp**_STEEPNESS, _LEAST, 1).astype(np.float32)
     return np.outer(line, line)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from geodeforest.errors import OptionError, OutputExists, OutputLocked, OutputUnwritable
@@ -92,6 +91,7 @@ class OutputSet:
             check_place(final)
             with naming_faults(final):
                 check_file(final)
+        for final in self._finals:
             if left is None or not left.may_own(final):
                 try:
                     self._check_free(final)
@@ -189,12 +189,7 @@ class OutputSet:
         """Tell what ``take_up`` is to return where this work was finished already."""
         self._record = record
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             if error is None and not self._is_finished:
                 self._commit()
@@ -334,12 +329,7 @@ class DirectoryOutput:
             work.mkdir()
         return work
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._scratch is None:
             return
         try:

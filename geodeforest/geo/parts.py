@@ -271,7 +271,7 @@ def asked_window(asked: object, height: int, width: int) -> Window:
     """
     if isinstance(asked, RasterioWindow):
         sides = asked.row_off, asked.col_off, asked.height, asked.width
-        if any(side != int(side) for side in sides):
+        if not all(float(side).is_integer() for side in sides):
             raise OptionError(f"window: {asked!r} is not of whole pixels; round it first")
         asked = Window(*map(int, sides))
     if not isinstance(asked, Window):

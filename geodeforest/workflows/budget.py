@@ -62,7 +62,10 @@ def telling_needs(plan: ScanPlan, targets: Targets) -> Iterator[None]:
         yield
     except DiskFull as full:
         needed = map_bytes(plan, targets) + journal_bytes(plan, targets)
-        raise DiskFull(full.path, full.free_bytes, needed or None) from full
+        told = DiskFull(full.path, full.free_bytes, needed or None)
+        for hint in getattr(full, "__notes__", ()):
+            told.add_note(hint)
+        raise told from full
 
 
 def cpus() -> int:

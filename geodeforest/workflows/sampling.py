@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TypeAlias
 
+from geodeforest.core.addresses import is_remote
 from geodeforest.core.grid import Window
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.pixels import Pixels
@@ -61,9 +62,11 @@ def opened_to_sample(
 
 def _is_worth_a_twin(scene: Scene, source: Source, options: ScanOptions) -> bool:
     """Whether it is large, its small tiles are at hand, and nothing is laid over it."""
+    if not isinstance(source, str | os.PathLike) or is_remote(os.fspath(source)):
+        return False
     is_large = scene.height * scene.width >= TWICE_PX
-    is_path = isinstance(source, str | os.PathLike) and not options.files
-    return is_large and is_path and options.threads != 1 and scene.stored.tile_cols is not None
+    is_alone = not options.files and options.threads != 1
+    return is_large and is_alone and scene.stored.tile_cols is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,9 +77,9 @@ class ScanWork:
                 for settled in rows:
                     mapping.do(take, settled)
                     outlining.do(vectors.feed, settled.classes, settled.scores)
-                mapping.do(maps.close)
                 outlining.do(vectors.finish)
                 mapping.wait()
+                maps.close()  # in this thread, where an interrupt breaks it off
                 outlining.wait()
             self.tally = vectors.tally
         return vectors.frame()

@@ -105,7 +105,12 @@ def test_a_chip_counts_less_towards_its_border():
     grid = ChipGrid(4, 6, chip=4, overlap=2)
     scores = np.stack([np.zeros((1, 4, 4)), np.ones((1, 4, 4))]).astype(np.float32)
     across = stream(grid, scores, planes=1)[0, 0]
-    np.testing.assert_allclose(across, [0, 0, 1 / 17, 16 / 17, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(across, [0, 0, 1 / 4097, 4096 / 4097, 1, 1], rtol=1e-6)
+
+
+def test_weights_of_a_wide_overlap_are_never_zero():
+    """Their product is a float32, which holds no 1e-46."""
+    assert taper(4096, 2048).min() > 0
 
 
 def blended(grid, scores, planes=2, skip=()):

@@ -66,6 +66,7 @@ def test_runs_are_compressed_and_noise_is_kept_as_it_is(tmp_path, seed, longest)
     with opened(tmp_path) as journal:
         journal.append(kept)
     assert (tmp_path / JOURNAL).stat().st_size <= longest + 60
+    assert seed is None or noise.tobytes() in (tmp_path / JOURNAL).read_bytes()
     with opened(tmp_path) as journal:
         (found,) = journal.rows(slice(0, 100))
     assert facts(found) == facts(kept)

@@ -96,8 +96,18 @@ def test_small_scenes_and_arrays_are_opened_once(large, tiled, monkeypatch):
     with open_inputs(tiled, ScanOptions(), SPEC) as inputs:
         array = gd.Raster(VALUES, inputs.scene.profile.transform, inputs.scene.profile.crs)
     assert openings(array, ScanOptions()) == 1
+    assert openings(tiled, ScanOptions()) == 2
     monkeypatch.setattr(sampling, "TWICE_PX", SIDE * SIDE + 1)
     assert openings(tiled, ScanOptions()) == 1
+
+
+def test_addresses_are_opened_once(large, tiled):
+    address, options = "https://example.com/scene.tif", ScanOptions()
+    with (
+        open_inputs(tiled, options, SPEC) as inputs,
+        opened_to_sample(inputs, address, options, SPEC) as scenes,
+    ):
+        assert len(scenes) == 1
 
 
 def test_a_scan_gives_the_same_bytes_either_way(large, tiled, tmp_path):

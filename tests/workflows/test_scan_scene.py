@@ -30,6 +30,7 @@ from geodeforest.errors import (
     OutputUnwritable,
     SceneUnreadable,
 )
+from geodeforest.geo.files import GO_ON
 from geodeforest.geo.profile import corner
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
 from geodeforest.workflows import budget, scan_scene, scan_work
@@ -291,6 +292,7 @@ def test_a_full_disk_is_told_with_what_it_has_and_what_the_scan_needs(tmp_path, 
     assert (caught.value.free_bytes, caught.value.needed_bytes) == (3 * 2**20, needed)
     told = f", with 3.0 MB free where the scan needs up to {needed / 2**20:.1f} MB beside its "
     assert f"r.json: the disk is full{told}polygons; free some space or " in str(caught.value)
+    assert caught.value.__notes__ == [GO_ON]
 
 
 def test_nothing_is_said_of_needs_that_are_not_known(tmp_path, monkeypatch):
@@ -653,6 +655,7 @@ def test_a_part_of_a_map_is_read_by_windows_of_rasterio_too(tmp_path):
         Window(row=140, col=0, height=20, width=10),
         rasterio.windows.Window(0, 140, 10, 20),
         rasterio.windows.Window(0, 0.5, 10, 20),
+        rasterio.windows.Window(0, np.nan, 10, 20),
         ((0, 10), (0, 10)),
     ],
 )
