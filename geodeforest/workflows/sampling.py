@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import TypeAlias
 
@@ -34,10 +35,14 @@ Waiting: TypeAlias = Callable[[], Radiometry | None]
 
 @contextmanager
 def sampled(scenes: Sequence[Scene], spec: ModelSpec, reading: Reading) -> Iterator[Waiting]:
-    """Statistics of a scene that was opened once or several times, each read in its own thread.
+    """Statistics of a scene; of one that was opened several times, by a thread for each.
 
-    Nobody else may read it meanwhile. Leaving ends the sampling after the square at hand.
+    Nobody else may read it meanwhile. Leaving ends the sampling after the square at hand. One that
+    was opened once is sampled when it is waited for, in the thread that waits.
     """
+    if len(scenes) == 1:
+        yield partial(radiometry, scenes[0], spec, reading)
+        return
     over = Event()
     first, *twins = (_Passing(scene, over) for scene in scenes)
     with ThreadPoolExecutor(1) as thread:

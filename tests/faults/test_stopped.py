@@ -150,7 +150,7 @@ def test_a_scene_that_changes_is_refused(worlds, change, chip):
 # --- limits -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more_mb", [8, 20, 60])
+@pytest.mark.parametrize("more_mb", [2, 20, 60])
 def test_a_scan_without_enough_memory(worlds, more_mb, server):
     """Of the address space that the process has when it begins, and so much more."""
     world = worlds("everything")

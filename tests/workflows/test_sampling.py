@@ -51,30 +51,32 @@ def test_statistics_are_those_of_one_thread():
 
 
 def test_a_sampling_that_is_given_up_reads_no_further_square():
-    begun, given_up, read = threading.Event(), threading.Event(), []
+    begun, given_up, read = threading.Barrier(3), threading.Event(), []
 
     class Slow(ArraySource):
         def read(self, window):
             read.append(window)
-            begun.set()
+            if not given_up.is_set():
+                begun.wait(10)
             given_up.wait(10)
             return super().read(window)
 
-    with sampled((Slow(VALUES),), SPEC, READING) as waiting:
+    with sampled((Slow(VALUES), Slow(VALUES)), SPEC, READING) as waiting:
         begun.wait(10)
         threading.Timer(0.1, given_up.set).start()
     with pytest.raises(CancelledError):
         waiting()
-    assert len(read) == 1
+    assert len(read) == 2  # one by each thread
 
 
-def test_an_error_comes_to_who_waits():
+@pytest.mark.parametrize("openings", [1, 2])
+def test_an_error_comes_to_who_waits(openings):
     class Broken(ArraySource):
         def read(self, window):
             raise ValueError("broken")
 
     with (
-        sampled((Broken(VALUES),), SPEC, READING) as waiting,
+        sampled((Broken(VALUES),) * openings, SPEC, READING) as waiting,
         pytest.raises(ValueError, match="br"),
     ):
         waiting()
