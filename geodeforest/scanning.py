@@ -6,10 +6,9 @@ depend on the scene's height.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +22,13 @@ from geodeforest.core.options import ScanPlan
 from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
 from geodeforest.core.plausible import Levels
-from geodeforest.core.ports import Predictor, Progress, SceneSource, Stoppable
+from geodeforest.core.ports import Predictor, Progress, SceneSource
 from geodeforest.core.reflectance import Reading
 from geodeforest.core.settle import settle
 from geodeforest.core.spec import NOT_ASSESSED, ModelSpec, SceneInput
 from geodeforest.core.spread import spread
 from geodeforest.core.stitch import HeldRow, RowStitcher
+from geodeforest.core.threads import stop_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +143,7 @@ def scan_rows(
         stitcher.go_on(grid.row(stretch.first - 1), stretch.after.held)
         above = stretch.after.failed
     done = stretch.first * grid.chips_per_row
-    at_work: list[threading.Thread] = []
-
-    def known() -> None:
-        at_work.append(threading.current_thread())
-
-    with (
-        ThreadPoolExecutor(plan.threads, initializer=known) as workers,
-        ThreadPoolExecutor(1) as reader,
-    ):
+    with plan.crew(plan.threads) as workers, plan.crew(1) as reader:
         try:
             groups = _ahead(read_groups(scene, plan, stretch.first, stretch.stop), reader)
             for chip, scores in _predicted(groups, predictor, how, workers, plan):
@@ -166,9 +158,7 @@ def scan_rows(
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             reader.shutdown(wait=False, cancel_futures=True)
-            if isinstance(predictor, Stoppable):  # a run of a large network takes seconds
-                # One that has ended may have left its number to a thread of another scan.
-                predictor.stop({t.ident for t in at_work if t.is_alive() and t.ident is not None})
+            stop_runs(predictor, workers)
 
 
 class _RowMaps:
@@ -240,7 +230,7 @@ class _Chip:
     cols: tuple[int, int]
 
 
-def _ahead(groups: Iterator[ChipGroup], reader: ThreadPoolExecutor) -> Iterator[ChipGroup]:
+def _ahead(groups: Iterator[ChipGroup], reader: Executor) -> Iterator[ChipGroup]:
     """The same; the next group is read while one is used."""
     following: Future[ChipGroup | None] = reader.submit(next, groups, None)
     while (group := following.result()) is not None:
@@ -252,7 +242,7 @@ def _predicted(
     groups: Iterable[ChipGroup],
     predictor: Predictor,
     how: Radiometry | None,
-    workers: ThreadPoolExecutor,
+    workers: Executor,
     plan: ScanPlan,
 ) -> Iterator[tuple[_Chip, NDArray[np.float32] | None]]:
     """All chips in order with their scores (planes, chip, chip).

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import ParamSpec, Self
+
+from geodeforest.core.threads import Crew, Threads
 
 Args = ParamSpec("Args")
 
@@ -17,13 +19,13 @@ class Beside:
     """Runs calls in the order in which they are given, at most ``ahead`` of them still to do.
 
     So what waits for its turn takes bounded memory. After a call that raised none is run, and
-    the error comes back from the next ``do`` or ``wait``. Leaving waits for the call at work,
-    and drops those behind it.
+    the error comes back from a later ``do`` or from ``wait``. Leaving waits for the call at work,
+    and drops those behind it. With a ``crew`` that works in place nothing is beside the caller.
     """
 
-    def __init__(self, ahead: int) -> None:
+    def __init__(self, ahead: int, crew: Crew = Threads) -> None:
         self._ahead = ahead
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = crew(1)
         self._given: deque[Future[None]] = deque()
         self._has_failed = False
 

@@ -15,6 +15,7 @@ from geodeforest.core.grid import ChipGrid
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.program import PROGRAM_BYTES, program_bytes
 from geodeforest.core.spec import ModelSpec
+from geodeforest.core.threads import Crew, InPlace, Threads
 from geodeforest.errors import OptionError
 
 
@@ -241,7 +242,7 @@ class ScanPlan:
 
     ``together`` chips of a row are read at a time, down to the end of the ``tile_rows`` that they
     reach; no more than ``busy_cols`` columns of a chip row hold something. Within ``reach``
-    pixels of what cannot be read nothing is assessed.
+    pixels of what cannot be read nothing is assessed. ``crew`` makes its threads.
     """
 
     grid: ChipGrid
@@ -259,6 +260,7 @@ class ScanPlan:
     reach: int = 0
     model_bytes: int = 0
     program_bytes: int = PROGRAM_BYTES
+    crew: Crew = Threads
 
     @property
     def rows_below(self) -> int:
@@ -318,6 +320,10 @@ class ScanPlan:
         """The plan with no more threads than fit in a budget, but one at least."""
         spare = budget_bytes - self.bytes + self.threads * self._thread_bytes
         return replace(self, threads=max(1, min(self.threads, spare // self._thread_bytes)))
+
+    def in_place(self) -> ScanPlan:
+        """The plan with all of it done by the thread that scans."""
+        return replace(self, threads=1, crew=InPlace)
 
 
 def plan_scan(

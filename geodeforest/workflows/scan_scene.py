@@ -188,6 +188,7 @@ def _checked(
             "bands": band_facts(inputs.scene, spec.bands),
             "chips": len(plan.grid),
             "memory_mb": round(plan.bytes / 2**20),
+            "in_place_mb": -(-plan.in_place().bytes // 2**20),
             "program_mb": plan.program_bytes // 2**20,
         }
 
@@ -198,8 +199,13 @@ def scan_to(
     options: ScanOptions,
     predictor: Predictor,
     progress: Progress | None = None,
+    *,
+    in_place: bool = False,
 ) -> ScanReport:
-    """Scan with a loaded model into ``targets``; what ``scan`` and the command line share."""
+    """Scan with a loaded model into ``targets``; what ``scan`` and the command line share.
+
+    With ``in_place`` all is done by the thread that calls, as where others scan beside it.
+    """
     started = time.perf_counter()
     spec, read = predictor.spec, RunInputs(scene, options)
     with ExitStack() as stack:
@@ -208,6 +214,7 @@ def scan_to(
         targets.check_crs(inputs.file)
         reading = reading_of(opened, spec, options)
         plan = plan_of(opened, predictor, options, targets)
+        plan = plan.in_place() if in_place else plan
         check_budget(plan, inputs.file, options)
         stack.enter_context(telling_needs(plan, targets))
         outputs = stack.enter_context(targets.reserve([*inputs.file.files, *options.files]))
@@ -235,7 +242,7 @@ def scan_to(
         scan = partial(scan_rows, opened, predictor, plan, how, progress)
         rows = stack.enter_context(_rows(scan, plan, outputs, opened))
         with read.unchanged():
-            frame = work.run(rows, targets, outputs)
+            frame = work.run(rows, targets, outputs, plan.crew)
         record["files"] = written_files(targets, outputs)
         outputs.flush()
         targets.in_turn()

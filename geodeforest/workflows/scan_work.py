@@ -17,6 +17,7 @@ from geodeforest.core.beside import Beside
 from geodeforest.core.decide import other_class, outside_id
 from geodeforest.core.options import WAITING_ROWS, ScanOptions
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, ModelSpec
+from geodeforest.core.threads import Crew, Threads
 from geodeforest.geo.areas import PixelAreas
 from geodeforest.geo.class_map import map_tags
 from geodeforest.geo.files import OutputSet
@@ -54,10 +55,17 @@ class ScanWork:
         self.failed = (0, 0.0)
         self.tally = Tally()
 
-    def run(self, rows: Iterable[SettledRows], targets: Targets, outputs: OutputSet) -> Any:
+    def run(
+        self,
+        rows: Iterable[SettledRows],
+        targets: Targets,
+        outputs: OutputSet,
+        crew: Crew = Threads,
+    ) -> Any:
         """Drive all rows through the sinks; returns the polygons' frame if it was kept.
 
-        Maps and polygons are made in a thread each, so that the next rows come meanwhile.
+        Maps and polygons are made by one of the ``crew`` each: in threads, so that the next rows
+        come meanwhile.
         """
         with ExitStack() as stack:
             maps = stack.enter_context(ExitStack())
@@ -73,7 +81,7 @@ class ScanWork:
                     sink.write(rows_of(settled))
 
             # Left before the sinks are: none is closed while it is at work.
-            with Beside(WAITING_ROWS) as mapping, Beside(WAITING_ROWS) as outlining:
+            with Beside(WAITING_ROWS, crew) as mapping, Beside(WAITING_ROWS, crew) as outlining:
                 for settled in rows:
                     mapping.do(take, settled)
                     outlining.do(vectors.feed, settled.classes, settled.scores)

@@ -1,15 +1,16 @@
 """Several scenes, one after the other; those of a few chips side by side.
 
 A scene of few chips cannot keep the processors at work: while it is opened, and while its
-polygons are made, the network rests. So such scenes share the processors, and they still come to
-their end in the order given: one that fails leaves those behind it as if they had not been begun.
+polygons are made, the network rests. So such scenes share the processors, a thread for each, since
+more would only wait for Python's lock. They still come to their end in the order given: one that
+fails leaves those behind it as if they had not been begun.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -17,7 +18,7 @@ from typing import Any, Self, TypeAlias
 
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.ports import Predictor, Progress
-from geodeforest.core.program import PROGRAM_BYTES
+from geodeforest.core.threads import Threads, stop_runs
 from geodeforest.errors import GeodeforestError
 from geodeforest.geo.scene import Source
 from geodeforest.workflows import scan_scene
@@ -37,7 +38,7 @@ Finish: TypeAlias = Callable[[Progress], ScanReport]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scene to be scanned, and how many chips and how much memory that takes.
+    """A scene to be scanned, and how many chips and how much memory that takes in one thread.
 
     ``program_mb`` of the memory are there once, however many scenes are at work.
     """
@@ -46,12 +47,12 @@ class Job:
     targets: Targets
     chips: int
     memory_mb: int
-    program_mb: int = PROGRAM_BYTES // 2**20
+    program_mb: int
 
     @classmethod
     def of(cls, scene: Source, targets: Targets, look: dict[str, Any]) -> Self:
         """The job of a scene that ``check_scenes`` has looked at."""
-        return cls(scene, targets, look["chips"], look["memory_mb"], look["program_mb"])
+        return cls(scene, targets, look["chips"], look["in_place_mb"], look["program_mb"])
 
 
 def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -> Generator[Finish]:
@@ -61,18 +62,19 @@ def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -
     """
     threads = options.threads or cpus()
     scan = partial(_scan, options=options, predictor=predictor)
+    in_place = partial(scan, in_place=True)
     for small, group in groupby(jobs, lambda job: job.chips <= CHIPS_PER_THREAD * threads):
         some = list(group)
         lanes = lanes_for(some, options.memory, threads) if small else 1
         if lanes == 1:
             yield from (partial(scan, job) for job in some)
             continue
-        with _Lanes(some, scan, lanes) as beside:
+        with _Lanes(some, in_place, lanes, predictor) as beside:
             yield from (partial(beside.finish, number) for number in range(len(some)))
 
 
 def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
-    """How many scenes at a time: one more than threads, as one may wait for its disk.
+    """How many scenes at a time: one for each thread.
 
     They are less where the budget is too small; a process with limits of its own does one at a
     time, as those were set for that.
@@ -81,13 +83,20 @@ def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
         return 1
     program = max(job.program_mb for job in jobs)
     each = max(1, *(job.memory_mb - job.program_mb for job in jobs))
-    return max(1, min(threads + 1, len(jobs), (budget_mb - program) // each))
+    return max(1, min(threads, len(jobs), (budget_mb - program) // each))
 
 
 def _scan(
-    job: Job, progress: Progress, *, options: ScanOptions, predictor: Predictor
+    job: Job,
+    progress: Progress,
+    *,
+    options: ScanOptions,
+    predictor: Predictor,
+    in_place: bool = False,
 ) -> ScanReport:
-    return scan_scene.scan_to(job.scene, job.targets, options, predictor, progress)
+    return scan_scene.scan_to(
+        job.scene, job.targets, options, predictor, progress, in_place=in_place
+    )
 
 
 class _GivenUp(GeodeforestError):
@@ -126,13 +135,17 @@ class _Turns:
 
 
 class _Lanes:
-    """Scans of several scenes at a time."""
+    """Scans of several scenes at a time, each in a thread of its own from its begin to its end."""
 
     def __init__(
-        self, jobs: Sequence[Job], scan: Callable[[Job, Progress], ScanReport], lanes: int
+        self,
+        jobs: Sequence[Job],
+        scan: Callable[[Job, Progress], ScanReport],
+        lanes: int,
+        predictor: Predictor,
     ) -> None:
-        self._jobs, self._scan = jobs, scan
-        self._pool = ThreadPoolExecutor(lanes)
+        self._jobs, self._scan, self._predictor = jobs, scan, predictor
+        self._pool = Threads(lanes)
         self._turns = _Turns()
         self._done = [(0, job.chips) for job in jobs]
         self._futures: list[Future[ScanReport]] = []
@@ -143,7 +156,12 @@ class _Lanes:
 
     def __exit__(self, *_: object) -> None:
         self._turns.give_up()
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while at_work := [future for future in self._futures if future.running()]:
+            # Again and again: one may only come to its network now.
+            stop_runs(self._predictor, self._pool)
+            wait(at_work, _LOOK_SECONDS)
+        self._pool.shutdown()
 
     def finish(self, number: int, progress: Progress) -> ScanReport:
         """Wait for a scene, telling meanwhile how far it is."""

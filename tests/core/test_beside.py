@@ -6,6 +6,9 @@ import time
 import pytest
 
 from geodeforest.core.beside import Beside
+from geodeforest.core.threads import InPlace, Threads
+
+CREWS = pytest.mark.parametrize("crew", [Threads, InPlace])
 
 
 class Fault(Exception):
@@ -16,9 +19,10 @@ def fail():
     raise Fault
 
 
-def test_calls_are_made_in_their_order():
+@CREWS
+def test_calls_are_made_in_their_order(crew):
     made = []
-    with Beside(3) as beside:
+    with Beside(3, crew) as beside:
         for number in range(50):
             beside.do(made.append, number)
         beside.wait()
@@ -52,9 +56,10 @@ def test_no_more_calls_wait_than_may():
     assert given == [0, 1, 2, 3, 4]
 
 
-def test_an_error_comes_back_and_nothing_is_made_after_it():
+@CREWS
+def test_an_error_comes_back_and_nothing_is_made_after_it(crew):
     made = []
-    with Beside(3) as beside:
+    with Beside(3, crew) as beside:
         beside.do(fail)
         with pytest.raises(Fault):  # noqa: PT012  by the next call or by waiting for it
             beside.do(made.append, 1)
@@ -62,8 +67,9 @@ def test_an_error_comes_back_and_nothing_is_made_after_it():
     assert made == []
 
 
-def test_an_error_comes_back_while_calls_are_given():
-    with pytest.raises(Fault), Beside(2) as beside:  # noqa: PT012
+@CREWS
+def test_an_error_comes_back_while_calls_are_given(crew):
+    with pytest.raises(Fault), Beside(2, crew) as beside:  # noqa: PT012
         beside.do(fail)
         for _ in range(3):
             beside.do(lambda: None)

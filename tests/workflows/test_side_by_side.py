@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geodeforest.core.options import ScanOptions
-from geodeforest.core.program import PROGRAM_BYTES
 from geodeforest.errors import ModelError
 from geodeforest.geo.files import OutputSet
 from geodeforest.testing import ThresholdPredictor, make_scene
@@ -127,6 +126,78 @@ def test_scenes_that_are_given_up_end_soon_and_leave_nothing(tmp_path):
     assert set(contents(tmp_path / "out")) in (first, first | second)
 
 
+class Lasting(ThresholdPredictor):
+    """Runs until it is stopped; each scene is another thread's, so none stops them all at once."""
+
+    def __init__(self):
+        super().__init__()
+        for name, value in {"began": threading.Semaphore(0), "ends": {}, "late": []}.items():
+            object.__setattr__(self, name, value)
+
+    def predict(self, chips, scene_level=None):
+        end = self.ends[threading.get_ident()] = threading.Event()
+        self.began.release()
+        if not end.wait(20):
+            self.late.append(threading.get_ident())
+        del self.ends[threading.get_ident()]
+        raise ModelError("model.onnx", "the network does not run", "try another")
+
+    def stop(self, threads):
+        for thread in threads:
+            if (end := self.ends.get(thread)) is not None:
+                end.set()
+
+
+def test_scenes_that_are_given_up_do_not_wait_for_the_network(tmp_path):
+    options, model = ScanOptions(threads=2), Lasting()
+    jobs = jobs_of(scenes(tmp_path, 5), tmp_path / "out", options, model)
+    with closing(finishing(jobs, options, model)) as finishes:
+        next(finishes)
+        for _ in range(2):
+            assert model.began.acquire(timeout=20)
+    assert model.late == []
+    assert not model.began.acquire(blocking=False)  # no third one
+    assert contents(tmp_path / "out") == {}
+
+
+def test_a_scene_that_comes_to_its_network_late_is_stopped_too(tmp_path):
+    """One that was not yet there when the others were stopped does not run to its end."""
+    options, model, gate = ScanOptions(threads=2), Lasting(), threading.Event()
+    jobs = jobs_of(scenes(tmp_path, 2), tmp_path / "out", options, model)
+    stop, predict = model.stop, model.predict
+
+    def at_once(threads):
+        stop(threads)
+        gate.set()
+
+    def late(*given):
+        model.began.release()
+        assert gate.wait(20)
+        return predict(*given)
+
+    object.__setattr__(model, "stop", at_once)
+    object.__setattr__(model, "predict", late)
+    with closing(finishing(jobs, options, model)) as finishes:
+        next(finishes)
+        assert model.began.acquire(timeout=20)
+    assert gate.is_set()
+    assert model.late == []
+
+
+def test_a_scene_beside_others_is_one_threads_work(tmp_path):
+    """More threads than processors would wait for Python's lock."""
+    before, counts = threading.active_count(), []
+
+    class Counting(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            counts.append(threading.active_count() - before)
+            return super().predict(chips)
+
+    scanned(scenes(tmp_path, 12), tmp_path / "out", Counting(), threads=2)
+    assert len(counts) == 12
+    assert max(counts) == 2
+
+
 def test_progress_is_told_of_the_scene_that_is_waited_for(tmp_path):
     told, options, model = [], ScanOptions(threads=2), ThresholdPredictor()
     jobs = jobs_of(scenes(tmp_path, 3), tmp_path / "out", options, model)
@@ -143,10 +214,10 @@ def test_progress_is_told_of_the_scene_that_is_waited_for(tmp_path):
     st.integers(1, 8),
 )
 def test_scenes_side_by_side_keep_the_budget(memories, budget, threads):
-    jobs = [Job("s.tif", Targets(), 1, memory) for memory in memories]
+    program = 140
+    jobs = [Job("s.tif", Targets(), 1, memory, program) for memory in memories]
     lanes = lanes_for(jobs, budget, threads)
-    program = PROGRAM_BYTES / 2**20
-    assert 1 <= lanes <= min(threads + 1, len(jobs))
+    assert 1 <= lanes <= min(threads, len(jobs))
     assert program + lanes * (max(memories) - program) <= budget
     assert threads > 1 or lanes == 1
 
