@@ -227,10 +227,10 @@ def test_what_the_result_means_is_said_even_when_a_later_scene_fails(scene, tmp_
     other = make_scene(tmp_path / "other.tif", np.zeros((3, 70, 70), np.uint8))
     real = scan_scene.scan_to
 
-    def damaged(path, *others):
+    def damaged(path, *others, **named):
         if path == str(other):
             raise SceneUnreadable(path, "a block cannot be read", "download it again")
-        return real(path, *others)
+        return real(path, *others, **named)
 
     monkeypatch.setattr(scan_scene, "scan_to", damaged)
     result = run(scene, other, "-o", tmp_path / "{scene}.gpkg", code=3)
