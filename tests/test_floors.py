@@ -16,7 +16,8 @@ from typing import Literal
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "geodeforest"
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "geodeforest"
 
 MODULE_LINES = 400
 FUNCTION_LINES = 60
@@ -180,6 +181,14 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_the_package_keeps_the_rules():
     assert faults(PACKAGE) == []
+
+
+def test_the_tests_modules_are_as_short_as_the_packages():
+    lengths = {
+        path.relative_to(TESTS).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in TESTS.rglob("*.py")
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
 
 
 @pytest.fixture

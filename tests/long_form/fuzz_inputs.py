@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from hostile_models import SPEC, graph, vouch
+from hostile_models import SPEC, vouch
+from hostile_networks import graph
 from onnx import helper
 
 from geodeforest import testing

@@ -11,77 +11,17 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
+from tiny_networks import CARD, SHAPES, spec_of, trained
 
-from geodeforest.core.pixels import BandScale
-from geodeforest.core.spec import (
-    ARCHITECTURES,
-    Architecture,
-    ClassDef,
-    ConfidenceRule,
-    ModelFile,
-    ModelSpec,
-    SceneInput,
-)
+from geodeforest.core.spec import ModelFile, ModelSpec
 from geodeforest.errors import ModelError, OptionError, OutputUnwritable, SpecError, WeightsError
 from geodeforest.nn import export
 from geodeforest.nn.export import export_model, load_keras
 from geodeforest.nn.keras_predictor import KerasPredictor
 from geodeforest.nn.to_onnx import to_onnx
-from geodeforest.nn.unet import build_unet
 from geodeforest.runtime.model_dir import read_spec, verify_files
-from geodeforest.runtime.onnx_graph import OPERATORS, check_graph
-from geodeforest.runtime.onnx_predictor import OnnxPredictor
-
-CARD = "# A card\n"
-
-SHAPES = {
-    "conv": Architecture((4, 6, 8)),
-    "separable": Architecture((4, 6, 8), block="separable", up="bilinear", stem=2),
-    "transposed": Architecture((4, 6), up="transpose", up_kernel=3, norm=False),
-    "transposed-thin": Architecture((4, 6), up="transpose", up_kernel=1, stem=2),
-    "separable-transposed": Architecture((4, 6), block="separable", up="transpose"),
-    "separable-dense": Architecture((4, 5, 6), block="separable", dense=True, dropout=0.1),
-    "dense": Architecture((4, 5, 6, 7), dense=True, norm=False, dropout=0.2),
-    "dense-transposed": Architecture((4, 5, 6), dense=True, up="transpose"),
-    "bilinear": Architecture((2, 3, 4), up="bilinear", up_kernel=3),
-    "flat": Architecture((4,)),
-}
-
-
-def spec_of(shape: Architecture, scene_inputs: int = 0) -> ModelSpec:
-    return ModelSpec(
-        name="tiny",
-        version="2.1",
-        bands=("red", "green", "blue"),
-        scale={"uint8": BandScale(0, 255)},
-        gsd_m=10.0,
-        chip=48,
-        halo=8,
-        classes=(ClassDef(0, "forest", "forest"), ClassDef(1, "deforestation", "deforestation")),
-        threshold=0.5,
-        confidence=ConfidenceRule(0.6, 0.8),
-        architecture=shape,
-        scene_inputs=tuple(SceneInput(f"p{i}", i) for i in range(scene_inputs)),
-    )
-
-
-def trained(spec: ModelSpec, seed: int = 1) -> keras.Model:
-    """A network whose every weight is drawn, batch normalisation and biases too."""
-    model = build_unet(
-        bands=len(spec.bands),
-        classes=len(spec.classes),
-        architecture=spec.architecture,
-        scene_inputs=len(spec.scene_inputs),
-    )
-    draw = np.random.default_rng(seed)
-    ranges = {"gamma": (0.5, 1.5), "moving_variance": (0.5, 1.5), "kernel": (-0.4, 0.4)}
-    for weight in model.weights:
-        low, high = ranges.get(weight.name, (-0.2, 0.2))
-        weight.assign(draw.uniform(low, high, weight.shape))
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -120,87 +60,6 @@ def edit_architecture(home: Path, **fields) -> None:
     facts = json.loads((home / "model.json").read_text("utf-8"))
     facts["architecture"].update(fields)
     (home / "model.json").write_text(json.dumps(facts), "utf-8")
-
-
-def noise(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray | None]:
-    """Two chips of a size that no export was checked at, and their scene levels."""
-    draw, unit = np.random.default_rng(5), spec.multiple
-    chips = draw.random((2, 3 * unit, unit, 3), np.float32)
-    levels = 3 * len(spec.scene_inputs)
-    return chips, draw.random((2, levels), np.float32) if levels else None
-
-
-@pytest.mark.parametrize("number", range(len(SHAPES)), ids=list(SHAPES))
-def test_the_exported_graph_gives_the_scores_of_the_trained_network(number, tmp_path):
-    spec = spec_of([*SHAPES.values()][number], scene_inputs=number % 3)
-    model = trained(spec)
-    export_model(model, spec, tmp_path, CARD)
-    chips, level = noise(spec)
-    expected = np.asarray(model(chips if level is None else [chips, level], training=False))
-    scores = OnnxPredictor(tmp_path).predict(chips, level)
-    np.testing.assert_allclose(scores, expected, atol=1e-5)
-    assert np.ptp(expected) > 0.01
-
-
-@pytest.mark.parametrize("scene_inputs", [0, 1])
-def test_the_keras_engine_gives_the_same_scores_as_the_other_one(scene_inputs, tmp_path):
-    spec = spec_of(SHAPES["separable"], scene_inputs)
-    export_model(trained(spec), spec, tmp_path, CARD)
-    scores = KerasPredictor(tmp_path).predict(*noise(spec))
-    np.testing.assert_allclose(scores, OnnxPredictor(tmp_path).predict(*noise(spec)), atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_the_graph_is_folded_named_and_accepted(shape):
-    spec = spec_of(shape, scene_inputs=1)
-    proto = to_onnx(trained(spec))
-    onnx.checker.check_model(proto, full_check=True)
-    facts = check_graph(proto.SerializeToString())
-    assert set(facts.operators) <= OPERATORS
-    assert facts.operators["Transpose"] == 2
-    assert facts.inputs == {"chips": ("n", "rows", "cols", 3), "scene_level": ("n", 3)}
-    assert facts.outputs == {"scores": ("n", "rows", "cols", 2)}
-
-
-@pytest.mark.parametrize("stem", [1, 2])
-def test_three_classes_keep_their_softmax(stem, tmp_path):
-    shape = replace(SHAPES["separable"], stem=stem)
-    third = ClassDef(2, "other", "other")
-    spec = replace(spec_of(shape), classes=(*spec_of(shape).classes, third))
-    model = trained(spec)
-    export_model(model, spec, tmp_path, CARD)
-    chips, _ = noise(spec)
-    expected = np.asarray(model(chips, training=False))
-    np.testing.assert_allclose(OnnxPredictor(tmp_path).predict(chips), expected, atol=1e-5)
-    assert {"Softmax"} == {"Softmax", "Sigmoid"} & check_graph(
-        tmp_path / "model.onnx"
-    ).operators.keys()
-
-
-def test_two_classes_end_in_one_logistic_function_of_one_channel():
-    facts = check_graph(to_onnx(trained(spec_of(SHAPES["separable"]))).SerializeToString())
-    assert {"Sigmoid"} == {"Softmax", "Sigmoid"} & facts.operators.keys()
-    assert facts.operators["Resize"] == 3  # two levels up, and the stem's stride at the end
-
-
-def test_separable_convolutions_of_joined_maps_are_sums():
-    facts = check_graph(to_onnx(trained(spec_of(SHAPES["separable"]))).SerializeToString())
-    assert facts.operators["Add"] == 2
-    assert facts.operators["Concat"] == 1  # of the two classes
-
-
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - {"seed-unet"}))
-def test_the_named_architectures_are_accepted_at_full_size(name):
-    model = build_unet(bands=3, classes=3, architecture=name, scene_inputs=1)
-    facts = check_graph(to_onnx(model).SerializeToString())
-    assert facts.parameters == pytest.approx(model.count_params(), rel=0.03)  # norms are folded
-
-
-def test_a_layer_that_the_export_does_not_know_is_refused():
-    inputs = keras.Input((None, None, 3), name="chips")
-    model = keras.Model(inputs, keras.layers.GaussianNoise(0.1, name="noise")(inputs))
-    with pytest.raises(ModelError, match="noise: a GaussianNoise layer cannot be exported"):
-        to_onnx(model)
 
 
 def test_the_directory_holds_the_four_files_that_its_spec_names(home, spec):

@@ -1,15 +1,8 @@
 """A scan from a file to polygons, rasters and the run record."""
 
-import errno
 import json
-import os
-import shutil
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,29 +10,13 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
+from square_scenes import scene_with_square
 
 import geodeforest as gd
 from geodeforest.core.grid import Window
-from geodeforest.errors import (
-    BandMissing,
-    BudgetExceeded,
-    DiskFull,
-    NothingAssessed,
-    OptionError,
-    OutputExists,
-    OutputUnwritable,
-    SceneUnreadable,
-)
-from geodeforest.geo.files import GO_ON
+from geodeforest.errors import BandMissing, NothingAssessed, OptionError, SceneUnreadable
 from geodeforest.geo.profile import corner
 from geodeforest.testing import ConstantPredictor, ThresholdPredictor, make_scene, small_spec
-from geodeforest.workflows import budget, scan_scene, scan_work
-
-
-def scene_with_square(path, **profile):
-    values = np.zeros((3, 150, 200), np.uint8)
-    values[:, 50:100, 60:120] = 200
-    return make_scene(path, values, **profile)
 
 
 def burnt(report, scene):
@@ -60,15 +37,6 @@ def test_a_bright_square_becomes_one_polygon_of_its_own_area(tmp_path):
     assert (row["score_mean"], row["score_min"], row["confidence"]) == (1, 1, "high")
     assert not row["touches_unobserved"]
     assert (row["scene"], row["model"]) == ("s.tif", "small 1")
-
-
-def test_no_file_is_written_unless_a_path_is_given(tmp_path, monkeypatch):
-    scene = scene_with_square(tmp_path / "s.tif")
-    empty = tmp_path / "cwd"
-    empty.mkdir()
-    monkeypatch.chdir(empty)
-    gd.scan(scene, model=ThresholdPredictor())
-    assert not list(empty.iterdir())
 
 
 @settings(max_examples=15)
@@ -95,12 +63,6 @@ def test_scores_class_map_and_polygons_agree_pixel_for_pixel(tmp_path_factory, s
     assert np.array_equal(classes == 1, np.nan_to_num(scores) >= threshold - 1e-6)
     assert np.array_equal(burnt(report, scene), classes == 1)
     assert report.polygons["pixels"].sum() == (classes == 1).sum()
-
-
-def test_a_scratch_file_is_no_output(tmp_path):
-    scene = scene_with_square(tmp_path / "s.tif")
-    report = gd.scan(scene, model=ThresholdPredictor(), classes=True, scores=tmp_path / "x.tif")
-    assert report.to_dict()["outputs"] == {"polygons": [], "scores": "x.tif"}
 
 
 @pytest.mark.parametrize(
@@ -184,87 +146,6 @@ def test_scenes_of_any_shape(tmp_path, shape):
     assert report.polygons["touches_unobserved"].all()
 
 
-def test_the_same_scan_gives_the_same_bytes(tmp_path):
-    scene = scene_with_square(tmp_path / "s.tif")
-    for folder, threads in (("a", 1), ("b", 3)):
-        (tmp_path / folder).mkdir()
-        gd.scan(
-            scene,
-            model=ThresholdPredictor(),
-            output=tmp_path / folder / "p.geojson",
-            classes=tmp_path / folder / "c.tif",
-            scores=tmp_path / folder / "x.tif",
-            threads=threads,
-        )
-    for name in ("p.geojson", "c.tif", "x.tif"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-class FailsLate(ThresholdPredictor):
-    def predict(self, chips, scene_level=None):
-        if chips.mean() > 0.05:
-            raise RuntimeError("worker lost")
-        return super().predict(chips)
-
-
-def test_a_failure_leaves_old_outputs_and_no_scratch(tmp_path):
-    scene = scene_with_square(tmp_path / "s.tif")
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "p.geojson").write_text("old")
-    with pytest.raises(RuntimeError):
-        gd.scan(
-            scene,
-            model=FailsLate(),
-            output=out / "p.geojson",
-            classes=out / "c.tif",
-            overwrite=True,
-        )
-    assert [p.name for p in out.iterdir()] == ["p.geojson"]
-    assert (out / "p.geojson").read_text() == "old"
-
-
-def test_an_existing_output_is_refused_before_any_work(tmp_path):
-    scene = scene_with_square(tmp_path / "s.tif")
-    (tmp_path / "p.geojson").write_text("old")
-    with pytest.raises(OutputExists):
-        gd.scan(scene, model=FailsLate(), output=tmp_path / "p.geojson")
-
-
-def test_the_input_is_never_the_output(tmp_path):
-    scene = scene_with_square(tmp_path / "s.tif")
-    before = scene.read_bytes()
-    with pytest.raises(OptionError):
-        gd.scan(scene, model=ThresholdPredictor(), classes=scene, overwrite=True)
-    assert scene.read_bytes() == before
-
-
-def test_the_file_of_an_open_dataset_is_an_input_too(tmp_path):
-    path = scene_with_square(tmp_path / "s.tif")
-    with rasterio.open(path) as scene, pytest.raises(OptionError, match="the output is the input"):
-        gd.scan(scene, model=ThresholdPredictor(), classes=path, overwrite=True)
-
-
-def test_nobody_reads_a_scene_after_a_sink_has_failed(tmp_path, monkeypatch):
-    def fail(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(scan_work.ScanWork, "_count", fail)
-    with pytest.raises(ZeroDivisionError) as caught:  # the error keeps its frames alive
-        gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor())
-    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
-    assert caught.tb is not None
-
-
-def test_rasters_are_found_again_from_another_directory(tmp_path, monkeypatch):
-    scene = scene_with_square(tmp_path / "s.tif").absolute()
-    monkeypatch.chdir(tmp_path)
-    report = gd.scan(scene, model=ThresholdPredictor(), classes="c.tif")
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert (report.class_map() == 1).sum() == 3000
-
-
 def test_what_is_not_on_earth_spoils_no_sum(tmp_path):
     edge = rasterio.Affine(1000, 0, 6_378_137 - 50_000, 0, -1000, 40_000)
     ortho = "+proj=ortho +lat_0=0 +lon_0=-60 +R=6378137"
@@ -277,56 +158,6 @@ def test_what_is_not_on_earth_spoils_no_sum(tmp_path):
     assert areas.isna().tolist() == [False, True]
     assert report.deforested_ha == areas[0] > 0
     json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
-
-
-def test_a_full_disk_is_told_with_what_it_has_and_what_the_scan_needs(tmp_path, monkeypatch):
-    """The maps and the journal, as the plan says; of polygons nobody knows."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
-    monkeypatch.setattr(Path, "write_text", disk_full)
-    scene, model = scene_with_square(tmp_path / "s.tif"), ThresholdPredictor()
-    outputs = {"classes": tmp_path / "c.tif", "report": tmp_path / "r.json"}
-    with pytest.raises(DiskFull) as caught:
-        gd.scan(scene, model=model, **outputs)
-    chip = model.spec.chip
-    needed = 2 * 150 * 200 + 2 * 150 * 200 + 2 * chip * 200 * 4
-    assert (caught.value.free_bytes, caught.value.needed_bytes) == (3 * 2**20, needed)
-    told = f", with 3.0 MB free where the scan needs up to {needed / 2**20:.1f} MB beside its "
-    assert f"r.json: the disk is full{told}polygons; free some space or " in str(caught.value)
-    assert caught.value.__notes__ == [GO_ON]
-
-
-def test_nothing_is_said_of_needs_that_are_not_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "write_text", disk_full)
-    scene = scene_with_square(tmp_path / "s.tif")
-    with pytest.raises(
-        DiskFull, match=r"the disk is full, with [\d,.]+ MB free; free some"
-    ) as caught:
-        gd.scan(scene, model=ThresholdPredictor(), report=tmp_path / "r.json", resume=False)
-    assert caught.value.needed_bytes is None
-
-
-def disk_full(*_, **__):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_record_that_cannot_be_written_names_its_file(tmp_path, monkeypatch):
-    scene = scene_with_square(tmp_path / "s.tif")
-    monkeypatch.setattr(Path, "write_text", disk_full)
-    with pytest.raises(OutputUnwritable, match=r"r\.json: the disk is full"):
-        gd.scan(
-            scene,
-            model=ThresholdPredictor(),
-            output=tmp_path / "p.gpkg",
-            report=tmp_path / "r.json",
-        )
-    # Rows are kept for the next scan to go on from; of outputs there are none.
-    assert [path.name for path in tmp_path.glob("[!.]*")] == ["s.tif"]
-
-
-@pytest.mark.parametrize("wrong", [{"classes": "c.png"}, {"report": "r.txt"}, {"output": "p.shp"}])
-def test_an_extension_that_is_not_the_contents_is_refused_before_any_work(wrong):
-    with pytest.raises(OptionError, match="name"):
-        gd.scan("missing.tif", model=ThresholdPredictor(), **wrong)
 
 
 def test_a_rotated_grid_gives_polygons_in_the_right_place(tmp_path):
@@ -365,51 +196,11 @@ def test_bands_are_taken_as_asked(tmp_path):
     assert gd.scan(scene, model=ThresholdPredictor(), bands=[4, 2, 1]).polygon_count == 1
 
 
-def test_a_plan_over_the_memory_is_refused_with_the_figure(tmp_path):
-    with pytest.raises(BudgetExceeded, match="--memory"):
-        gd.scan(scene_with_square(tmp_path / "s.tif"), model=ThresholdPredictor(), memory=10)
-
-
 def test_bands_may_be_one_text(tmp_path):
     values = np.zeros((4, 70, 70), np.uint8)
     values[3] = 250
     scene = make_scene(tmp_path / "s.tif", values)
     assert gd.scan(scene, model=ThresholdPredictor(), bands="4, 2,1").polygon_count == 1
-
-
-@pytest.fixture
-def planned(monkeypatch):
-    """The plans that scans follow, on a machine of 64 CPUs."""
-    plans, real = [], scan_scene.scan_rows
-
-    def watched(scene, predictor, plan, *others):
-        plans.append(plan)
-        return real(scene, predictor, plan, *others)
-
-    monkeypatch.setattr(budget, "cpus", lambda: 64)
-    monkeypatch.setattr(scan_scene, "scan_rows", watched)
-    return plans
-
-
-def test_threads_nobody_asked_for_are_as_many_as_fit(tmp_path, planned):
-    scene, model = scene_with_square(tmp_path / "s.tif"), ThresholdPredictor()
-    gd.scan(scene, model=model, memory=4096)
-    most = planned[0].threads
-    assert most == len(planned[0].grid)
-    short = (planned[0].bytes - 2 * planned[0].network_bytes) // 2**20
-    gd.scan(scene, model=model, memory=short)
-    assert 1 <= planned[1].threads < most
-    assert planned[1].bytes <= short * 2**20
-    with pytest.raises(BudgetExceeded):
-        gd.scan(scene, model=model, memory=short, threads=most)
-
-
-def test_no_more_threads_than_the_process_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6}, raising=False)
-    assert budget.cpus() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert budget.cpus() == 1
 
 
 def test_an_array_is_a_scene_too():
@@ -430,103 +221,6 @@ def test_the_outputs_of_a_constant_score_are_constant(tmp_path):
     model = ConstantPredictor(0.5, small_spec(halo=16))
     report = gd.scan(scene, model=model, scores=True)
     assert np.unique(report.scores()).tolist() == [0.5]
-
-
-# The peak that the kernel counts from the start of the program itself: ru_maxrss begins with
-# that of the process it was forked from.
-PEAK = """
-def peak_kb():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-"""
-
-MEMORY = """
-import sys
-import numpy as np, rasterio
-import geodeforest as gd
-from geodeforest.testing import ThresholdPredictor, small_spec
-model = ThresholdPredictor(0.5, small_spec(chip=512, halo=32))
-out = sys.argv[2]
-report = gd.scan(sys.argv[1], model=model, classes=out + "/c.tif", scores=out + "/x.tif",
-                 output=out + "/p.geojson", min_area=2, threads=2)
-assert report.polygon_count > 100, report.polygon_count
-print(peak_kb())
-"""
-
-
-def large_scene(path, height, width=6000):
-    """Clearings scattered over a dark scene, written block row by block row."""
-    rng = np.random.default_rng(0)
-    profile = {
-        "driver": "GTiff",
-        "count": 3,
-        "height": height,
-        "width": width,
-        "dtype": "uint8",
-        "tiled": True,
-        "blockxsize": 512,
-        "blockysize": 512,
-        "compress": "deflate",
-        "zlevel": 1,
-        "crs": "EPSG:32721",
-        "transform": rasterio.Affine(10, 0, 4e5, 0, -10, 9.3e6),
-    }
-    with rasterio.open(path, "w", **profile) as scene:
-        for row in range(0, height, 512):
-            rows = min(512, height - row)
-            block = np.full((3, rows, width), 40, np.uint8)
-            for left in range(0, width, 300):
-                top, deep = rng.integers(0, 300), rng.integers(10, 60)
-                block[:, top : top + deep, left : left + 2 * deep] = 180
-            scene.write(block, window=rasterio.windows.Window(0, row, width, rows))
-    return path
-
-
-def peak_kb(tmp_path, height):
-    scene = large_scene(tmp_path / f"{height}.tif", height)
-    out = tmp_path / f"out{height}"
-    out.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK + MEMORY, str(scene), str(out)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return int(done.stdout)
-
-
-def test_peak_memory_does_not_grow_with_the_scenes_height(tmp_path):
-    once, twice = peak_kb(tmp_path, 6000), peak_kb(tmp_path, 12000)
-    assert twice < 1.15 * once, f"{once} kB, then {twice} kB"
-
-
-PLANNED = """
-import sys
-import geodeforest as gd
-from geodeforest.workflows import budget, scan_scene
-plans, real = [], scan_scene.scan_rows
-def watched(scene, predictor, plan, *others):
-    plans.append(plan)
-    return real(scene, predictor, plan, *others)
-scan_scene.scan_rows = watched
-out = sys.argv[2]
-gd.scan(sys.argv[1], classes=out + "/c.tif", scores=out + "/x.tif", output=out + "/p.geojson",
-        threads=2)
-print(plans[0].bytes // 1024, peak_kb())
-"""
-
-
-@pytest.mark.parametrize(("height", "width", "gsd_m"), [(600, 3000, 10), (6000, 6000, 2.5)])
-def test_the_peak_of_a_scan_stays_within_its_plan(tmp_path, height, width, gsd_m):
-    scene = large_scene(tmp_path / "s.tif", height=height, width=width)
-    with rasterio.open(scene, "r+") as dataset:
-        dataset.transform = rasterio.Affine(gsd_m, 0, 4e5, 0, -gsd_m, 9.3e6)
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK + PLANNED, str(scene), str(tmp_path)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    planned_kb, peak_kb = map(int, done.stdout.split())
-    assert 0.6 * planned_kb < peak_kb <= planned_kb
 
 
 def test_the_built_in_model_finds_the_clearings_of_a_sample():
@@ -586,59 +280,6 @@ def test_scale_tags_are_applied_once(gain):
     assert agree > 0.999  # half a unit of rounding in green
     assert report.to_dict()["options"]["scale_from"] == "the scale and offset tags"
     assert report.to_dict()["warnings"] == []
-
-
-def in_two(monkeypatch, between):
-    """Have settled rows come in two portions, and ``between`` called before the second."""
-    real = scan_scene.scan_rows
-
-    def portions(*args, **options):
-        for settled in real(*args, **options):
-            half = len(settled.classes) // 2
-            parts = slice(None, half), slice(half, None)
-            for part in parts:
-                yield replace(
-                    settled,
-                    first=settled.first + (part.start or 0),
-                    classes=settled.classes[part],
-                    scores=settled.scores[part],
-                )
-                between()
-
-    monkeypatch.setattr(scan_scene, "scan_rows", portions)
-
-
-def test_outputs_are_made_while_the_next_rows_come(tmp_path, monkeypatch):
-    came, real = threading.Event(), scan_work.ScoreMapSink.write
-
-    def waiting(sink, rows):
-        assert came.wait(20), "the next rows came only after these were written"
-        real(sink, rows)
-
-    in_two(monkeypatch, came.set)
-    monkeypatch.setattr(scan_work.ScoreMapSink, "write", waiting)
-    scene = scene_with_square(tmp_path / "s.tif")
-    gd.scan(scene, model=ThresholdPredictor(), scores=tmp_path / "x.tif")
-    assert (tmp_path / "x.tif").exists()
-
-
-def test_an_interrupt_ends_the_outputs_thread_and_leaves_no_output(tmp_path, monkeypatch):
-    def interrupt():
-        raise KeyboardInterrupt
-
-    in_two(monkeypatch, interrupt)
-    scene, before = scene_with_square(tmp_path / "s.tif"), threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        gd.scan(
-            scene,
-            model=ThresholdPredictor(),
-            classes=tmp_path / "c.tif",
-            scores=tmp_path / "x.tif",
-            output=tmp_path / "p.geojson",
-        )
-    # Rows may be kept for the next scan to go on from; of outputs there are none.
-    assert [path.name for path in tmp_path.glob("[!.]*")] == ["s.tif"]
-    assert threading.active_count() <= before
 
 
 def test_a_part_of_a_map_is_read_by_windows_of_rasterio_too(tmp_path):
