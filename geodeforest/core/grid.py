@@ -109,7 +109,7 @@ class ChipGrid:
     @property
     def most_shared(self) -> int:
         """The most rows that two chip rows share: the last one is pulled back."""
-        tops = self._tops()[-2:]
+        tops = self.tops()[-2:]
         return self.chip - (tops[-1] - tops[0]) if len(tops) > 1 else 0
 
     def _along(self, side: int) -> int:
@@ -126,7 +126,7 @@ class ChipGrid:
 
         The ``settled`` rows of all chip rows tile the scene's height in order.
         """
-        tops, lefts = self._tops(), self._lefts()
+        tops, lefts = self.tops(), self._lefts()
         for top, end in zip(tops, [*tops[1:], self.height], strict=True):
             chips = tuple(Window(top, left, self.chip, self.chip) for left in lefts)
             yield ChipRow(top, chips, settled=slice(top, end))
@@ -135,7 +135,8 @@ class ChipGrid:
         """One of the chip rows, counted from 0."""
         return next(islice(self.rows(), number, None))
 
-    def _tops(self) -> list[int]:
+    def tops(self) -> list[int]:
+        """The first row of each row of chips."""
         return _offsets(self.height, self.chip, self.chip - self.overlap)
 
     def _lefts(self) -> list[int]:

@@ -15,6 +15,7 @@ from geodeforest.core.grid import ChipGrid
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.program import PROGRAM_BYTES, program_bytes
 from geodeforest.core.spec import ModelSpec
+from geodeforest.core.stitch import SHARES
 from geodeforest.core.threads import Crew, InPlace, Threads
 from geodeforest.errors import OptionError
 
@@ -278,7 +279,7 @@ class ScanPlan:
         """
         grid, width = self.grid, self.grid.width
         shared = 2 * grid.most_shared + grid.overlap  # twice, as they are handed on too
-        blended = (self.planes + 1) * shared * self.busy_cols * 4
+        blended = (self.planes * shared * self.busy_cols + SHARES * grid.chip**2) * 4
         settled = 2 * 2 * min(grid.height, grid.chip) * width
         outputs = (2 * SINK_ROWS + _COLUMN_BYTES) * width
         threads = self.threads * self._thread_bytes
@@ -304,7 +305,7 @@ class ScanPlan:
         blended but not final after a chip row.
         """
         chip, width = self.grid.chip, self.grid.width
-        return 2 * self.grid.height * width + (self.planes + 1) * chip * width * 4
+        return 2 * self.grid.height * width + self.planes * chip * width * 4
 
     @property
     def chips_ahead(self) -> int:

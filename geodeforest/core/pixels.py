@@ -54,8 +54,12 @@ class BandScale:
         count = (len(stored),)
         lows = np.broadcast_to(np.array(self.low, np.float32), count)
         spans = np.broadcast_to(np.array(self.span, np.float32), count)
+        most = np.iinfo(stored.dtype.name).max if stored.dtype.kind == "u" else math.inf
         for band, (low, span) in enumerate(zip(lows, spans, strict=True)):
             own = slice(band, band + 1)
+            if low == 0 and most <= span:  # as bytes by 255: nothing to take off or to clip
+                np.divide(stored[own], span, out=scaled[own], dtype=np.float32, casting="unsafe")
+                continue
             # What is too large for float32 is above HIGH anyway; NaN in a file may be signalling.
             with np.errstate(over="ignore", invalid="ignore"):
                 part = np.subtract(stored[own], low, dtype=np.float32, casting="unsafe")

@@ -23,7 +23,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geodeforest.geo.deflate import quickly
+from geodeforest.geo.deflate import crc32, quickly
 from geodeforest.geo.scratch import CARRIED, JOURNAL, JournalPlace
 from geodeforest.geo.write_faults import naming_faults
 
@@ -36,12 +36,15 @@ _MARK = b"gdfK"
 
 # Mark, key, number of the chip row, bytes of the description; then the checksum of all else.
 _CARRIED = struct.Struct("<4s16sQI")
-_CARRIED_MARK = b"gdfC"
+_CARRIED_MARK = b"gdfD"
 
 _SEARCHED_BYTES = 2**20
 
 _RUN_BYTES = 4
 """Equal bytes in a row, on average, from which compressing them is worth while."""
+
+_JUDGED_BY = 8
+"""Of so many rows one tells whether all are worth it."""
 
 # A process that is killed loses nothing that it has written; only a power cut does. So the disk is
 # waited for no more often than is worth while.
@@ -119,12 +122,12 @@ class RowJournal:
         arrays = (rows.classes, rows.scores, rows.failed)
         packed = [b"" if array is None else _packed(array) for array in arrays]
         sizes = (len(packed[0]), len(packed[1]), len(packed[2]))
-        checksum = reduce(lambda so_far, part: zlib.crc32(part, so_far), packed, 0)
+        checksum = reduce(lambda so_far, part: crc32(part, so_far), packed, 0)
         head = _HEAD.pack(_MARK, self._key, rows.first, len(rows.classes), *sizes, checksum)
         with naming_faults(self._named):
             offset = self._file.seek(0, os.SEEK_END)
             try:
-                for part in (head + _SUM.pack(zlib.crc32(head)), *packed):
+                for part in (head + _SUM.pack(crc32(head)), *packed):
                     _write_all(self._file, part)
             except BaseException:
                 self._file.truncate(offset)  # a part of an entry is of no use to anyone
@@ -148,9 +151,9 @@ class RowJournal:
         about = json.dumps([[array.dtype.str, array.shape] for array in arrays]).encode()
         solid = [np.ascontiguousarray(array) for array in arrays]
         head = _CARRIED.pack(_CARRIED_MARK, self._key, number, len(about))
-        checksum = zlib.crc32(about, zlib.crc32(head))
+        checksum = crc32(about, crc32(head))
         for array in solid:
-            checksum = zlib.crc32(_bytes(array), checksum)
+            checksum = crc32(_bytes(array), checksum)
         with naming_faults(self._named):
             self._carried.touch()
             with self._carried.open("r+b", buffering=0) as file:
@@ -171,7 +174,7 @@ class RowJournal:
             content = self._carried.read_bytes()
         start = _CARRIED.size + _SUM.size
         head, rest = content[: _CARRIED.size], memoryview(content)[start:]
-        if content[_CARRIED.size : start] != _SUM.pack(zlib.crc32(rest, zlib.crc32(head))):
+        if content[_CARRIED.size : start] != _SUM.pack(crc32(rest, crc32(head))):
             return None
         mark, key, number, about = _CARRIED.unpack(head)
         if (mark, key) != (_CARRIED_MARK, self._key):
@@ -229,11 +232,11 @@ def _entry(file: IO[bytes], at: int) -> tuple[bytes, int, _Entry] | None:
     """The entry that begins there; None if there is none, or a torn or altered one."""
     file.seek(at)
     head, checksum = file.read(_HEAD.size), file.read(_SUM.size)
-    if checksum != _SUM.pack(zlib.crc32(head)) or not head.startswith(_MARK):
+    if checksum != _SUM.pack(crc32(head)) or not head.startswith(_MARK):
         return None
     _, key, first, rows, *sizes, checksum_of_rows = _HEAD.unpack(head)
     packed = file.read(sum(sizes))
-    if len(packed) != sum(sizes) or zlib.crc32(packed) != checksum_of_rows:
+    if len(packed) != sum(sizes) or crc32(packed) != checksum_of_rows:
         return None
     return key, first, _Entry(rows, at + _LEAST, (*sizes,))
 
@@ -251,16 +254,17 @@ def _next_mark(file: IO[bytes], start: int) -> int | None:
         start += len(chunk) - len(_MARK) + 1
 
 
-def _packed(rows: NDArray[Any]) -> bytes:
-    """Rows, in fewer bytes where they are made of runs, as classes are; else as they are.
+def _packed(rows: NDArray[Any]) -> bytes | memoryview:
+    """Rows, in fewer bytes where some of them are made of runs, as classes are; else as they are.
 
     Compressed scores would be two thirds as long, and that is not worth forty times the time.
     """
-    plain = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-    if np.count_nonzero(plain[1:] != plain[:-1]) * _RUN_BYTES > len(plain):
-        return plain.tobytes()
-    packed = quickly(plain.data)
-    return packed if len(packed) < len(plain) else plain.tobytes()
+    plain: memoryview = _bytes(np.ascontiguousarray(rows))
+    some = rows[::_JUDGED_BY]
+    if np.count_nonzero(some[:, 1:] != some[:, :-1]) * _RUN_BYTES > some.size:
+        return plain
+    packed = quickly(plain)
+    return packed if len(packed) < len(plain) else plain
 
 
 def _unpacked(packed: bytes, plain: int) -> bytes:

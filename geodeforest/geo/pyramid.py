@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.geo.cog import BLOCK_PX, Level, framed, level_sizes
-from geodeforest.geo.deflate import of_runs, quickly
+from geodeforest.geo.deflate import crc32, of_runs, quickly
 
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -128,7 +128,7 @@ class _Growing:
             packed = compressed(block, predictor=self.coding.predictor)
         self._file.write(framed(packed))
         self.sizes.append(len(packed))
-        self.checksums.append(zlib.crc32(packed))
+        self.checksums.append(crc32(packed))
         return first if is_constant else None
 
     def finished(self) -> Level:

@@ -8,7 +8,6 @@ bytes.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from geodeforest.core.decide import STEPS
 from geodeforest.core.spec import NOT_ASSESSED, ClassDef, Role
 from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.cog import BLOCK_PX, Level, described, write_cog
+from geodeforest.geo.deflate import crc32
 from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.opening import GDAL_ERRORS
 from geodeforest.geo.profile import SceneProfile
@@ -128,7 +128,7 @@ class _MapSink:
                 across = -(-level.width // BLOCK_PX)
                 for block, checksum in enumerate(checksums):
                     row, col = divmod(block, across)
-                    if zlib.crc32(_stored(dataset, file, number, (row, col))) != checksum:
+                    if crc32(_stored(dataset, file, number, (row, col))) != checksum:
                         raise self._lost(row * BLOCK_PX, level, number)
 
     def _lost(self, row: int, level: Level, number: int) -> OutputUnwritable:

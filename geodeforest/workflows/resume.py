@@ -103,7 +103,7 @@ def _journalled(
             journal.append(KeptRows(rows.first, rows.classes, rows.scores, rows.failed))
         if rows.carried is not None:
             held, failed = rows.carried.held, rows.carried.failed
-            journal.carry(number, (held.chips, held.mean, held.seen, failed))
+            journal.carry(number, (held.chips, held.mean, failed))
             number += 1
         if rows.first >= start:
             yield rows
@@ -121,8 +121,8 @@ def _stretch(
     if first == 0:
         return Stretch(0, stop)
     if carried is not None and carried[0] == first - 1:
-        chips, mean, seen, failed = carried[1]
-        return Stretch(first, stop, Carried(HeldRow(chips, mean, seen), failed))
+        chips, mean, failed = carried[1]
+        return Stretch(first, stop, Carried(HeldRow(chips, mean), failed))
     top = rows[first].top
     shared = next(i for i, row in enumerate(rows) if row.top + row.chips[0].height > top)
     near = max((i for i in range(first) if rows[i].top <= top - reach), default=0)

@@ -55,6 +55,14 @@ def test_one_scale_for_all_bands_is_arithmetic_in_float32(dtype, low, span):
     assert BandScale(low, high)(stored).tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("ends", [(0, 255), (0, 255.5), (0, 254.9), (-0.5, 255), (0, 1000)])
+def test_all_bytes_are_scaled_by_the_same_arithmetic(ends):
+    stored = np.arange(256, dtype=np.uint8).reshape(1, -1)
+    low, span = np.float32(ends[0]), np.float32(ends[1] - ends[0])
+    expected = ((stored.astype(np.float32) - low) / span).clip(0, 1)
+    assert BandScale(*ends)(stored).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (3, 2, 4)])
 def test_each_band_is_scaled_by_its_own_numbers(shape):
     stored = np.random.default_rng(0).integers(0, 4000, shape).astype(np.uint16)

@@ -44,3 +44,8 @@ def test_without_isal_zlib_stands_in():
     command = [sys.executable, "-c", WITHOUT_ISAL]
     found = subprocess.run(command, input=noise(2**16), stdout=subprocess.PIPE, check=True).stdout
     assert found == deflate.of_runs(memoryview(noise(2**16)))
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400))
+def test_checksums_go_on_from_one_another_as_zlibs_do(first, then):
+    assert deflate.crc32(then, deflate.crc32(first)) == zlib.crc32(first + then)
