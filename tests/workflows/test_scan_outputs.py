@@ -123,7 +123,7 @@ def test_a_full_disk_is_told_with_what_it_has_and_what_the_scan_needs(tmp_path, 
     with pytest.raises(DiskFull) as caught:
         gd.scan(scene, model=model, **outputs)
     chip = model.spec.chip
-    needed = 2 * 150 * 200 + 2 * 150 * 200 + 2 * chip * 200 * 4
+    needed = 2 * 150 * 200 + 2 * 150 * 200 + chip * 200 * 4
     assert (caught.value.free_bytes, caught.value.needed_bytes) == (3 * 2**20, needed)
     told = f", with 3.0 MB free where the scan needs up to {needed / 2**20:.1f} MB beside its "
     assert f"r.json: the disk is full{told}polygons; free some space or " in str(caught.value)
