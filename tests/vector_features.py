@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 
 from geodeforest.core.spec import ConfidenceRule
 from geodeforest.geo.legend import confidence_legend
-from geodeforest.geo.polygons import Feature
+from geodeforest.geo.polygons import COLUMNS, Feature
 from geodeforest.geo.vector_sinks import open_vector_sink
 
 UTM = CRS.from_epsg(32721)
@@ -38,6 +38,11 @@ def feature(geometry=HOLED, number=1, **changes):
         "touches_unobserved": False,
     }
     return Feature(geometry=geometry, id=number, **{**facts, **changes})
+
+
+def attributes(feature):
+    """The values of a feature by column."""
+    return {name: getattr(feature, {"class": "class_name"}.get(name, name)) for name in COLUMNS}
 
 
 def boxes(count, x=6e5, y=9.7e6):

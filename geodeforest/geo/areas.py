@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyproj
@@ -19,6 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Ints
 from geodeforest.core.pixels import is_uniform
 from geodeforest.geo.ground import ground_of, pyproj_crs
 from geodeforest.geo.ring_areas import ring_square_metres
@@ -55,25 +56,36 @@ def crs_points(transform: Affine, row: Floats, col: Floats) -> tuple[Floats, Flo
     return x, y
 
 
-def polygon_hectares(polygons: Geometries, crs: CRS) -> Floats:
-    """Geodesic areas in hectares of polygons or multipolygons given in a CRS.
+class Measured(NamedTuple):
+    """Polygons on the ground: their hectares; degrees (n, 2) of all points; how many each has."""
+
+    hectares: Floats
+    lonlat: Floats
+    sizes: Ints
+
+
+def measured(polygons: Geometries, crs: CRS) -> Measured:
+    """Polygons given in a CRS, none of several parts, as they lie on the ground.
 
     Corners are joined by geodesics, as QGIS does; only edges of more than 100 km get points
     in between. NaN where a corner cannot be placed on Earth.
     """
-    parts, polygon_of = shapely.get_parts(polygons, return_index=True)
-    dense = with_short_edges(parts, crs_length(crs, _LONGEST_EDGE_M))
-    rings, part_of = shapely.get_rings(dense, return_index=True)
-    points = shapely.get_coordinates(rings)
-    ground = ground_of(crs)
-    lon, lat = ground.to_lonlat.transform(points[:, 0], points[:, 1])
+    dense = with_short_edges(polygons, crs_length(crs, _LONGEST_EDGE_M))
+    rings, polygon_of = shapely.get_rings(dense, return_index=True)
+    lonlat = in_degrees(shapely.get_coordinates(rings), crs)
     stops = np.cumsum(shapely.get_num_coordinates(rings))
-    square_metres = ring_square_metres(lon, lat, stops, ground.geod)
-    is_hole = np.diff(part_of, prepend=-1) == 0
+    lon, lat = lonlat.T
+    square_metres = ring_square_metres(lon, lat, stops, ground_of(crs).geod)
+    is_hole = np.diff(polygon_of, prepend=-1) == 0
     signed = np.where(is_hole, -square_metres, square_metres) / _M2_PER_HA
     hectares: Floats = np.zeros(len(polygons))
-    np.add.at(hectares, polygon_of[part_of], signed)
-    return hectares
+    np.add.at(hectares, polygon_of, signed)
+    return Measured(hectares, lonlat, shapely.get_num_coordinates(dense))
+
+
+def in_degrees(points: Floats, crs: CRS) -> Floats:
+    """Points (n, 2) of a CRS as longitudes and latitudes."""
+    return np.stack(ground_of(crs).to_lonlat.transform(*points.T), axis=1)
 
 
 def with_short_edges(polygons: Geometries, longest: float) -> Geometries:

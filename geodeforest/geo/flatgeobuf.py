@@ -16,6 +16,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.flatgeobuf_check import check_flatgeobuf
 from geodeforest.geo.gpkg import LAYER, GeoPackageSink
@@ -40,7 +41,12 @@ class FlatGeobufSink:
     def __enter__(self) -> Self:
         return self
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
         """Append features."""
         self._sink.write(features)
         self._written += len(features)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -16,17 +16,18 @@ from typing import Any, Self, TextIO
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely.affinity import translate
 
-from geodeforest.core.arrays import Ints
+from geodeforest.core.arrays import Bools, Ints
 from geodeforest.errors import OutputUnwritable
-from geodeforest.geo.areas import Floats, Geometries, crs_length, with_short_edges
+from geodeforest.geo.areas import Floats, Geometries, crs_length, in_degrees, with_short_edges
 from geodeforest.geo.files import final_name, naming_faults
-from geodeforest.geo.ground import ground_of, is_on_earth
+from geodeforest.geo.ground import is_on_earth
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import JSON_START, MEMBER, Origin
-from geodeforest.geo.polygons import Feature, geometries
+from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
 from geodeforest.geo.positions import DECIMALS, ring_texts
 
 # An edge that is straight in a projected CRS bends in degrees: a longer one than this would
@@ -71,11 +72,16 @@ class GeoJSONSink:
             self._file.write(f'{JSON_START}{told}"features":[')
         return self
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
         """Append features; what was not assessed has no place here."""
         if not features:
             return
-        shapes = to_lonlat(geometries(features), self._crs)
+        shapes = to_lonlat(geometries(features), self._crs, lonlat)
         off_earth = np.flatnonzero(~np.isfinite(shapely.bounds(shapes)).all(axis=1))
         if len(off_earth):
             raise OutputUnwritable(
@@ -85,8 +91,8 @@ class GeoJSONSink:
             )
         self._bounds.add(shapes)
         with naming_faults(self._path):
-            for feature, geometry in zip(features, geometry_texts(shapes), strict=True):
-                self._file.write(self._separator + feature_text(feature, geometry))
+            for text in feature_texts(features, geometry_texts(shapes)):
+                self._file.write(self._separator + text)
                 self._separator = ",\n"
 
     def __exit__(
@@ -101,14 +107,26 @@ class GeoJSONSink:
                 self._file.write("\n]}\n" if bbox is None else f'\n],"bbox":{_json(bbox)}}}\n')
 
 
-def feature_text(feature: Feature, geometry: str) -> str:
-    """A feature as one line of JSON, with the text of its geometry."""
-    properties = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in feature.attributes.items()
-    }
-    told = _json({"type": "Feature", "id": feature.id, "properties": properties})
-    return f'{told[:-1]},"geometry":{geometry}}}'
+def feature_texts(features: Sequence[Feature], geometries: Sequence[str]) -> Iterator[str]:
+    """Features as one line of JSON each, with the texts of their geometries."""
+    texts = [_column_texts(values) for values in columns(features).values()]
+    names = ",".join(f"{_json(name)}:%s" for name in COLUMNS)
+    line = f'{{"type":"Feature","id":%s,"properties":{{{names}}},"geometry":%s}}'
+    return map(line.__mod__, zip(texts[0], *texts, geometries, strict=True))
+
+
+def _column_texts(values: NDArray[Any]) -> list[str]:
+    """The values of a column as JSON; numbers that are not finite are null.
+
+    Numbers are encoded all at once, since there is no comma in any of them; of texts each once.
+    """
+    if values.dtype == object:
+        known = {value: _json(value) for value in set(values)}
+        return [known[value] for value in values]
+    numbers = values.tolist()
+    if values.dtype == np.float64:
+        numbers = [number if math.isfinite(number) else None for number in numbers]
+    return _json(numbers)[1:-1].split(",")
 
 
 def geometry_texts(shapes: Geometries) -> list[str]:
@@ -139,53 +157,65 @@ def _joined(texts: Sequence[str], whole: Ints) -> list[str]:
     return ["[" + ",".join(texts[a:b]) + "]" for a, b in pairwise([0, *stops])]
 
 
-def to_lonlat(polygons: Geometries, crs: CRS) -> Geometries:
+def to_lonlat(polygons: Geometries, crs: CRS, lonlat: Floats | None = None) -> Geometries:
     """Polygons of a CRS in rounded degrees of longitude and latitude on WGS 84.
 
     All are valid, exteriors counter-clockwise, and none is lost: one so small that rounding
     would leave nothing of it keeps more decimals. What the antimeridian cuts becomes a
     multipolygon. Where a corner cannot be placed on Earth, the geometry is not finite.
+    ``lonlat`` are the degrees (n, 2) of all points, if they are at hand.
     """
     longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
     dense = with_short_edges(polygons, crs_length(crs, longest))
-    shapes = _placed(dense, crs)
-    bounds = shapely.bounds(shapes)
-    on_earth, (west, _, east, _) = np.isfinite(bounds).all(axis=1), bounds.T
-    beyond = (east - west > 180) | (west < -180) | (east > 180)
-    for i in np.flatnonzero(on_earth & beyond).tolist():
-        shapes[i] = _cut(_placed(shapely.orient_polygons(dense[i]), crs))
-    rounded: Geometries = _rounded(shapes, DECIMALS)
-    for i in np.flatnonzero(on_earth & ~shapely.is_valid(rounded)).tolist():
-        rounded[i] = _mended(shapes[i])
+    count = shapely.get_num_coordinates(dense)
+    if lonlat is None or len(lonlat) != count.sum():
+        lonlat = in_degrees(shapely.get_coordinates(dense), crs)
+    on_earth, beyond = _extents(lonlat, np.cumsum(count) - count)
+    rounded: Geometries = shapely.set_coordinates(dense.copy(), _rounded(lonlat))
+    for i in np.flatnonzero(on_earth & (beyond | ~shapely.is_valid(rounded))).tolist():
+        rounded[i] = _valid(_cut(dense[i], crs) if beyond[i] else _placed(dense[i], crs))
     rounded[on_earth] = shapely.orient_polygons(rounded[on_earth])
     return rounded
 
 
-def _placed(shapes: Any, crs: CRS) -> Any:
-    """Geometries of a CRS in degrees of longitude and latitude."""
-    return shapely.transform(shapes, ground_of(crs).to_lonlat.transform, interleaved=False)
+def _extents(lonlat: Floats, starts: Ints) -> tuple[Bools, Bools]:
+    """Which shapes lie on Earth at all, and which the antimeridian may cut."""
+    least, most = (reach.reduceat(lonlat, starts) for reach in (np.minimum, np.maximum))
+    west, east = least[:, 0], most[:, 0]
+    on_earth = np.isfinite(least + most).all(axis=1)
+    return on_earth, on_earth & ((east - west > 180) | (west < -180) | (east > 180))
 
 
-def _rounded(shapes: Any, decimals: int) -> Any:
-    """Geometries with rounded coordinates, none of them -0.0."""
-    return shapely.transform(shapes, lambda points: np.round(points, decimals) + 0.0)
+def _rounded(lonlat: Floats) -> Floats:
+    """Rounded degrees, none of them -0.0."""
+    rounded: Floats = np.round(lonlat, DECIMALS) + 0.0
+    return rounded
 
 
-def _mended(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:
-    """A geometry that plain rounding would make invalid, moved to the grid of rounded degrees.
+def _placed(shape: shapely.Geometry, crs: CRS) -> shapely.Geometry:
+    """A geometry of a CRS in degrees of longitude and latitude."""
+    return shapely.transform(shape, lambda points: in_degrees(points, crs))
 
-    If that leaves nothing of it, it stays as it is.
+
+def _valid(shape: shapely.Geometry) -> shapely.Polygon | shapely.MultiPolygon:
+    """A geometry in rounded degrees; made valid if plain rounding would make it invalid.
+
+    Then it is moved to their grid. If that leaves nothing of it, it stays as it is.
     """
+    rounded = shapely.transform(shape, _rounded)
+    if rounded.is_valid:
+        return rounded
     valid = _polygonal(shapely.make_valid(shape))
-    snapped = _polygonal(_rounded(shapely.set_precision(valid, 10.0**-DECIMALS), DECIMALS))
+    snapped = _polygonal(shapely.transform(shapely.set_precision(valid, 10.0**-DECIMALS), _rounded))
     return valid if snapped.is_empty or not snapped.is_valid else snapped
 
 
-def _cut(polygon: shapely.Polygon) -> shapely.Polygon | shapely.MultiPolygon:
+def _cut(polygon: shapely.Polygon, crs: CRS) -> shapely.Polygon | shapely.MultiPolygon:
     """A polygon whose longitudes jump or go too far, as the parts of it within -180..180."""
+    placed = _placed(shapely.orient_polygons(polygon), crs)
     shell, *holes = (
         _within(_unrolled(shapely.get_coordinates(ring)))
-        for ring in (polygon.exterior, *(hole.reverse() for hole in polygon.interiors))
+        for ring in (placed.exterior, *(hole.reverse() for hole in placed.interiors))
     )
     return _polygonal(shell.difference(shapely.union_all(holes)))
 

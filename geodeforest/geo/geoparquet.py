@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import Legend
@@ -49,7 +50,12 @@ class GeoParquetSink:
             self._writer = parquet.ParquetWriter(self._path, self._schema, compression="zstd")
         return self
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
         """Append features."""
         self._waiting += features
         while len(self._waiting) >= _BATCH:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.gpkg_check import check_geopackage
 from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, Legend
@@ -73,7 +74,12 @@ class GeoPackageSink:
     def __enter__(self) -> Self:
         return self
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
         """Append features, and polygons of what was not assessed."""
         self._polygons.add(features)
         if len(self._unseen.waiting) + len(not_assessed) >= _BATCH:

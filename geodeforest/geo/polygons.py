@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 from geodeforest.core.decide import STEPS
 from geodeforest.core.spec import ConfidenceRule
 from geodeforest.core.trace import Region
-from geodeforest.geo.areas import Geometries, crs_points, polygon_hectares
+from geodeforest.geo.areas import Floats, Geometries, crs_points, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,6 @@ class Feature:
     baseline: str | None
     touches_unobserved: bool
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Values by column name."""
-        return dict(zip(COLUMNS, _VALUES(self), strict=True))
-
 
 COLUMNS: Mapping[str, type] = {
     "id": np.int64,
@@ -67,7 +62,6 @@ COLUMNS: Mapping[str, type] = {
 """Names and numpy types of the columns; ``object`` holds text or None."""
 
 _FIELDS = tuple(field.name for field in fields(Feature))[1:]
-_VALUES = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +101,43 @@ def features(regions: Sequence[Region], context: PolygonContext) -> list[Feature
     Exteriors run counter-clockwise in the CRS plane, holes clockwise, whichever way the
     grid is turned or mirrored.
     """
+    return placed_features(regions, context)[0]
+
+
+def placed_features(
+    regions: Sequence[Region], context: PolygonContext
+) -> tuple[list[Feature], Floats]:
+    """Also the degrees (n, 2) of all points of the features, since measuring takes them."""
     if not regions:
-        return []
+        return [], np.empty((0, 2))
     polygons = region_polygons(regions, context.transform)
-    hectares = polygon_hectares(polygons, context.crs)
+    hectares, lonlat, sizes = measured(polygons, context.crs)
     # Said this way, a polygon whose area is unknown (NaN) is kept.
-    kept = np.flatnonzero(~(hectares < context.min_area_ha)).tolist()
-    return [_feature(regions[i], polygons[i], float(hectares[i]), context) for i in kept]
+    is_kept = ~(hectares < context.min_area_ha)
+    found = [
+        _feature(regions[i], polygons[i], float(hectares[i]), context)
+        for i in np.flatnonzero(is_kept).tolist()
+    ]
+    return found, lonlat[is_kept.repeat(sizes)]
 
 
 def columns(batch: Sequence[Feature]) -> dict[str, NDArray[Any]]:
     """The attributes of features as one array per column, with its type even if empty."""
     table: dict[str, NDArray[Any]] = {}
     for (name, dtype), field in zip(COLUMNS.items(), _FIELDS, strict=True):
-        values = np.empty(len(batch), object)
-        values[:] = [getattr(feature, field) for feature in batch]
-        table[name] = values.astype(dtype)
+        table[name] = _values(batch, field).astype(dtype)
     return table
 
 
 def geometries(batch: Sequence[Feature]) -> Geometries:
     """The geometries of features as one array."""
-    found = np.empty(len(batch), object)
-    found[:] = [feature.geometry for feature in batch]
-    return found
+    return _values(batch, "geometry")
+
+
+def _values(batch: Sequence[Feature], field: str) -> NDArray[np.object_]:
+    values = np.empty(len(batch), object)
+    values[:] = list(map(attrgetter(field), batch))
+    return values
 
 
 def region_polygons(regions: Sequence[Region], transform: Affine) -> Geometries:

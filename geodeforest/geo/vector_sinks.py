@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Floats
 from geodeforest.errors import MissingExtra, OptionError
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.geojson import GeoJSONSink
@@ -33,8 +34,17 @@ if TYPE_CHECKING:
 class VectorSink(Protocol):
     """Takes the features of one scene in their order; leaving it finishes the output."""
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
-        """Append features; and polygons of what was not assessed, if the format has a place."""
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
+        """Append features; and polygons of what was not assessed, if the format has a place.
+
+        ``lonlat`` are the degrees (n, 2) of all points of the features, if they are at hand;
+        of edges of over 100 km, points in between are among them.
+        """
         ...
 
     def __enter__(self) -> Self: ...
@@ -178,7 +188,12 @@ class MemorySink:
     def __enter__(self) -> Self:
         return self
 
-    def write(self, features: Sequence[Feature], not_assessed: Sequence[Feature] = ()) -> None:
+    def write(
+        self,
+        features: Sequence[Feature],
+        not_assessed: Sequence[Feature] = (),
+        lonlat: Floats | None = None,
+    ) -> None:
         """Append features."""
         self._features += features
 

@@ -20,17 +20,21 @@ from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.trace import Region, RegionTracer
 from geodeforest.core.vertices import GridVertices
 from geodeforest.geo.areas import PixelAreas
-from geodeforest.geo.polygons import Feature, PolygonContext, features
+from geodeforest.geo.polygons import Feature, PolygonContext, features, placed_features
 
 _MARGIN = 1.05
 """By how much the largest pixel may exceed the largest of a few."""
 
 
 class Finished(NamedTuple):
-    """Features that can no longer grow, and polygons of what was not assessed."""
+    """Features that can no longer grow, and polygons of what was not assessed.
+
+    ``lonlat`` are the degrees (n, 2) of all points of the features.
+    """
 
     features: list[Feature]
     not_assessed: list[Feature]
+    lonlat: NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -98,9 +102,9 @@ class Vectoriser:
         shaped = self._shaped(hopeful)
         wanted = [region for region in shaped if region.class_id != NOT_ASSESSED]
         unseen = [region for region in shaped if region.class_id == NOT_ASSESSED]
-        found = features(wanted, self._context)
+        found, lonlat = placed_features(wanted, self._context)
         self._count(found, wanted)
-        return Finished(found, features(unseen, replace(self._context, min_area_ha=0)))
+        return Finished(found, features(unseen, replace(self._context, min_area_ha=0)), lonlat)
 
     def _possible_from(self, height: int) -> float:
         """Pixels from which a region may reach the minimum area, however its outline moves.

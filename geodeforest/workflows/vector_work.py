@@ -146,7 +146,7 @@ class VectorWork:
         warnings.warn(why, GeodeforestWarning, stacklevel=5)
 
     def _write(self, finished: Finished) -> None:
-        if any(finished):
+        if finished.features or finished.not_assessed:
             for sink in self._sinks:
                 sink.write(*finished)
 

@@ -13,7 +13,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from geodeforest.core.pixels import uniform
-from geodeforest.geo.areas import PixelAreas, crs_length, polygon_hectares
+from geodeforest.geo.areas import PixelAreas, crs_length, measured
 from geodeforest.geo.ground import ground_of
 
 GEOD = pyproj.Geod(ellps="WGS84")
@@ -106,6 +106,10 @@ def test_pixels_that_are_not_on_earth_have_no_area():
     assert areas.count_hectares(12, np.zeros((1, 24), np.uint8))[0][1] > 0
 
 
+def polygon_hectares(polygons, crs):
+    return measured(polygons, crs).hectares
+
+
 @pytest.mark.parametrize("epsg", [4326, 32721, 3857, 2263])
 def test_a_polygon_has_the_geodesic_area_of_its_corners(epsg):
     to_crs = pyproj.Transformer.from_crs(4326, epsg, always_xy=True)
@@ -129,14 +133,6 @@ def test_polygon_areas_keep_their_order_and_do_not_depend_on_each_other():
     together = polygon_hectares(boxes, crs)
     assert together == pytest.approx([1, 2.9, 2], rel=1e-3)
     assert together.tolist() == [polygon_hectares(boxes[i : i + 1], crs).item() for i in range(3)]
-
-
-def test_a_multipolygon_has_the_area_of_its_parts():
-    crs = CRS.from_epsg(32721)
-    one, two = shapely.box(6e5, 9.7e6, 6e5 + 100, 9.7e6 + 100), shapely.box(7e5, 9.7e6, 8e5, 9.8e6)
-    both = polygon_hectares(np.array([shapely.MultiPolygon([one, two]), one]), crs)
-    apart = polygon_hectares(np.array([one, two]), crs)
-    assert both == pytest.approx([apart.sum(), apart[0]])
 
 
 def test_no_polygons_have_no_areas():

@@ -19,9 +19,9 @@ from vector_features import HOLED, UTM, boxes, feature, written
 
 from geodeforest.core.trace import RegionTracer
 from geodeforest.errors import OutputUnwritable
-from geodeforest.geo.areas import polygon_hectares
-from geodeforest.geo.geojson import to_lonlat
-from geodeforest.geo.polygons import region_polygons
+from geodeforest.geo.areas import measured
+from geodeforest.geo.geojson import GeoJSONSink, to_lonlat
+from geodeforest.geo.polygons import geometries, region_polygons
 
 UTM_60 = CRS.from_epsg(32660)
 
@@ -101,6 +101,15 @@ def test_exteriors_are_counter_clockwise_and_holes_clockwise(geojson, turned):
 def test_the_bbox_holds_all_features(geojson):
     collection = geojson(boxes(5))
     assert collection["bbox"] == pytest.approx(shapely.total_bounds(shapes(collection)).tolist())
+
+
+@pytest.mark.parametrize("size_m", [100, 3_000, 150_000])
+def test_degrees_that_are_at_hand_change_nothing(tmp_path, size_m):
+    many = [*boxes(3), feature(shapely.box(7e5, 9.6e6, 7e5 + size_m, 9.6e6 + size_m), 4)]
+    apart = written(tmp_path / "apart.geojson", many)
+    with GeoJSONSink(tmp_path / "known.geojson", UTM) as sink:
+        sink.write(many, lonlat=measured(geometries(many), UTM).lonlat)
+    assert (tmp_path / "known.geojson").read_bytes() == apart.read_bytes()
 
 
 def test_without_features_there_is_no_bbox(geojson):
@@ -252,7 +261,7 @@ def test_regions_across_the_antimeridian_fit_together(classes, pixel_m):
         check_shape(shape)
     np.testing.assert_allclose(
         [sum(map(hectares, shapely.get_parts(shape))) for shape in found],
-        polygon_hectares(polygons, UTM_60),
+        measured(polygons, UTM_60).hectares,
         rtol=1e-3,
     )
     overlap = shapely.area(found).sum() - shapely.union_all(found).area

@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
+from vector_features import attributes
 
 from geodeforest.core.spec import ConfidenceRule
 from geodeforest.core.trace import RegionTracer
-from geodeforest.geo.areas import polygon_hectares
+from geodeforest.geo.areas import measured
 from geodeforest.geo.polygons import (
     COLUMNS,
     PolygonContext,
     columns,
     features,
     geometries,
+    placed_features,
     region_polygons,
 )
 
@@ -76,7 +78,7 @@ def test_a_feature_says_all_of_its_region():
     scores = np.full((4, 4), 200, np.uint8)
     scores[0, 0] = 150
     found = features(traced(RING, scores), context())
-    assert [f.attributes for f in found] == [
+    assert [attributes(f) for f in found] == [
         {
             "id": 1,
             "class": "deforestation",
@@ -92,7 +94,7 @@ def test_a_feature_says_all_of_its_region():
             "touches_unobserved": True,
         },
         {
-            **found[1].attributes,
+            **attributes(found[1]),
             "id": 16,
             "area_ha": 0.01,
             "pixels": 1,
@@ -154,7 +156,7 @@ def test_hectares_are_those_of_the_outline_on_the_ellipsoid(epsg):
 
 def test_a_region_stays_at_the_least_area_and_is_dropped_just_under_it():
     regions = traced(RING)
-    largest = polygon_hectares(region_polygons(regions, NORTH_UP), UTM)[0]
+    largest = measured(region_polygons(regions, NORTH_UP), UTM).hectares[0]
     assert [f.id for f in features(regions, context(min_area_ha=largest))] == [1]
     assert features(regions, context(min_area_ha=np.nextafter(largest, 1))) == []
 
@@ -191,8 +193,17 @@ def test_features_do_not_depend_on_their_batch():
     regions = traced(classes, classes * 180)
     together = features(regions, context())
     alone = [feature for region in regions for feature in features([region], context())]
-    assert [f.attributes for f in together] == [f.attributes for f in alone]
+    assert [attributes(f) for f in together] == [attributes(f) for f in alone]
     assert [f.geometry.wkb for f in together] == [f.geometry.wkb for f in alone]
+
+
+@pytest.mark.parametrize("min_area_ha", [0, 0.05, 1])
+def test_degrees_of_all_points_come_with_the_features(min_area_ha):
+    found, lonlat = placed_features(traced(RING), context(min_area_ha=min_area_ha))
+    assert len(found) == {0: 2, 0.05: 1, 1: 0}[min_area_ha]
+    to_lonlat = pyproj.Transformer.from_crs(32721, 4326, always_xy=True)
+    points = shapely.get_coordinates(geometries(found))
+    np.testing.assert_array_equal(lonlat.T, to_lonlat.transform(*points.T))
 
 
 def test_no_regions_give_no_features():

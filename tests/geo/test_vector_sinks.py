@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 import pytest
 from pyarrow import parquet
-from vector_features import HOLED, LEGEND, UTM, boxes, feature, read, written
+from vector_features import HOLED, LEGEND, UTM, attributes, boxes, feature, read, written
 
 from geodeforest.core.spec import ConfidenceRule
 from geodeforest.errors import MissingExtra, OptionError, OutputUnwritable
@@ -61,7 +61,7 @@ def test_features_come_back_with_their_columns_in_order(tmp_path, extension):
     assert [name for name in frame.columns if name != "geometry"] == list(COLUMNS)
     for found, expected in zip(frame.to_dict("records"), many, strict=True):
         found["date"] = str(found["date"])[:10]  # GDAL makes a date of text in GeoJSON
-        for name, value in expected.attributes.items():
+        for name, value in attributes(expected).items():
             if value is None:
                 assert found[name] is None or np.isnan(found[name])
             else:
