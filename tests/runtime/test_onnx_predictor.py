@@ -282,7 +282,7 @@ def test_a_check_that_would_take_gigabytes_or_minutes_is_not_begun(
     for name, per_px in (("VALUES", facts.values_per_px), ("PRODUCTS", facts.products_per_px)):
         with monkeypatch.context() as smaller:
             smaller.setattr(onnx_predictor, f"SMALLEST_RUN_{name}", 4**2 * per_px - 1)
-            with pytest.raises(ModelError, match="even a chip of 4 px is too much work"):
+            with pytest.raises(ModelError, match="even a chip of 4 x 6 px is too much work"):
                 OnnxPredictor(home)
 
 

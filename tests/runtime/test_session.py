@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 
+from geodeforest.core.predicting import self_test_sides
 from geodeforest.errors import MissingExtra, ModelError, OptionError
+from geodeforest.runtime import onnx_predictor
 from geodeforest.runtime import session as sessions
 from geodeforest.runtime.onnx_predictor import OnnxPredictor
-from geodeforest.runtime.session import CPU, CUDA, open_session, session_options, wanted_providers
+from geodeforest.runtime.session import (
+    CPU,
+    CUDA,
+    open_session,
+    run_options,
+    session_options,
+    wanted_providers,
+)
 
 
 class FakeSession:
@@ -70,6 +80,32 @@ def test_a_run_has_one_thread_on_every_device():
     for device in ("cpu", "gpu"):
         options = session_options(device)
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_only_the_first_runs_of_a_shape_give_their_memory_back(
+    write_model, unet, spec, monkeypatch
+):
+    predictor = OnnxPredictor(write_model(unet.SerializeToString(), spec))
+    given = []
+
+    def noted(*, is_first):
+        given.append(is_first)
+        return run_options(is_first=is_first)
+
+    monkeypatch.setattr(onnx_predictor, "run_options", noted)
+    level = np.zeros((1, 3), np.float32)
+    for side in (16, 32, 16, 32):
+        predictor.predict(np.zeros((1, side, side, 3), np.float32), level)
+    assert given == [True, True, False, False]
+    key = "memory.enable_memory_arena_shrinkage"
+    assert run_options(is_first=True).get_run_config_entry(key) == "cpu:0"
+
+
+def test_chips_have_a_memory_pattern_that_the_self_test_has_not_taken(spec):
+    """ONNX Runtime's key of a pattern is the exclusive or of all sides that go in."""
+    assert session_options("cpu").enable_mem_pattern
+    rows, cols = self_test_sides(spec)
+    assert rows ^ cols != spec.chip ^ spec.chip
 
 
 def test_a_predictor_tells_its_device(write_model, unet, spec):
