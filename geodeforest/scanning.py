@@ -19,7 +19,6 @@ from geodeforest.core.decide import decide, outside_id, restrict, stitched_plane
 from geodeforest.core.grid import ChipRow
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
-from geodeforest.core.percentiles import percentiles
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
 from geodeforest.core.plausible import Levels
 from geodeforest.core.ports import Predictor, Progress, SceneSource
@@ -111,15 +110,14 @@ def radiometry(
     are the same scene, to be read by more threads.
     """
     others = [twin.read for twin in twins]
-    sample = SceneSample(scene.read, scene.height, scene.width, others)
-    rule = spec.scene_inputs[0] if spec.scene_inputs else MEDIAN
-    stored = sample(rule)
-    if stored.shape[1] == 0:
+    samples = SceneSample(scene.read, scene.height, scene.width, others)
+    sample = samples(spec.scene_inputs[0] if spec.scene_inputs else MEDIAN)
+    if sample.stored.shape[1] == 0:
         return None
-    levels = Levels.of(stored)
-    reading, doubts = settle(reading, levels, spec, stored.dtype.name)
-    (fill,) = percentiles(stored, (MEDIAN.percentile,), reading.scale).astype(np.float32)
-    level = scene_levels(sample, reading.scale, spec.scene_inputs) if spec.scene_inputs else None
+    levels = Levels.of(sample)
+    reading, doubts = settle(reading, levels, spec, sample.stored.dtype.name)
+    (fill,) = sample.percentiles((MEDIAN.percentile,), reading.scale).astype(np.float32)
+    level = scene_levels(samples, reading.scale, spec.scene_inputs) if spec.scene_inputs else None
     return Radiometry(reading, fill, level, levels, tuple(doubts))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.grid import Window
-from geodeforest.core.percentiles import percentiles
+from geodeforest.core.percentiles import Sample
 from geodeforest.core.pixels import BandScale, Pixels
 from geodeforest.core.spec import SceneInput
 
@@ -53,13 +53,13 @@ class SceneSample:
 
     def __init__(self, read: Read, height: int, width: int, twins: Sequence[Read] = ()) -> None:
         self._scene, self._twins = (read, height, width), twins
-        self._found: dict[tuple[int, int], NDArray[np.generic]] = {}
+        self._found: dict[tuple[int, int], Sample] = {}
 
-    def __call__(self, rule: SceneInput) -> NDArray[np.generic]:
-        """The sample of a rule's squares, shape (bands, pixels)."""
+    def __call__(self, rule: SceneInput) -> Sample:
+        """The sample of a rule's squares."""
         squares = rule.windows, rule.window
         if squares not in self._found:
-            self._found[squares] = sample_valid(*self._scene, rule, self._twins)
+            self._found[squares] = Sample(sample_valid(*self._scene, rule, self._twins))
         return self._found[squares]
 
 
@@ -72,17 +72,15 @@ def scene_levels(
     """
     levels = []
     for wanted in inputs:
-        stored = sample(wanted)
-        if stored.shape[1] == 0:
+        found = sample(wanted)
+        if found.stored.shape[1] == 0:
             return None
-        levels.append(_level(stored, scale, wanted))
+        levels.append(_level(found, scale, wanted))
     return np.asarray(levels, np.float32)
 
 
-def _level(
-    stored: NDArray[np.generic], scale: BandScale, wanted: SceneInput
-) -> NDArray[np.float64]:
-    level: NDArray[np.float64] = percentiles(stored, (wanted.percentile,), scale)[0]
+def _level(sample: Sample, scale: BandScale, wanted: SceneInput) -> NDArray[np.float64]:
+    level: NDArray[np.float64] = sample.percentiles((wanted.percentile,), scale)[0]
     if (ceiling := wanted.ceiling) is not None:
         highest = max(level[ceiling.under] - ceiling.gap, ceiling.least)
         level[ceiling.band] = min(level[ceiling.band], highest)
@@ -111,13 +109,25 @@ def sample_valid(
 
 
 def _side_by_side(reads: Sequence[Read], squares: Sequence[Window]) -> list[NDArray[np.generic]]:
-    """The valid pixels of each square; neighbours are read by one, since they share blocks."""
+    """The valid pixels of each square; neighbours are read by one, since they share blocks.
+
+    Of several squares that fail the first one is told, so what comes after one is not read.
+    """
+    failed: list[int] = []
+    each = -(-len(squares) // len(reads))
 
     def share(number: int) -> list[NDArray[np.generic]]:
-        own = slice(number * each, (number + 1) * each)
-        return [_valid(reads[number](square)) for square in squares[own]]
+        found: list[NDArray[np.generic]] = []
+        for square in squares[number * each : (number + 1) * each]:
+            if min(failed, default=number) < number:
+                break
+            try:
+                found.append(_valid(reads[number](square)))
+            except BaseException:
+                failed.append(number)
+                raise
+        return found
 
-    each = -(-len(squares) // len(reads))
     if len(reads) == 1:
         return share(0)
     with ThreadPoolExecutor(len(reads)) as threads:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.conventions import conventions
-from geodeforest.core.percentiles import percentiles
+from geodeforest.core.percentiles import Sample
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.spec import ModelSpec
 
@@ -51,9 +51,9 @@ class Levels:
     brightest: NDArray[np.float64]
 
     @classmethod
-    def of(cls, sample: NDArray[np.generic]) -> Levels:
-        """The levels of stored numbers (bands, pixels)."""
-        return cls(*percentiles(sample, tuple(_LEVELS.values())))
+    def of(cls, sample: Sample) -> Levels:
+        """The levels of a sample."""
+        return cls(*sample.percentiles(tuple(_LEVELS.values())))
 
     @property
     def fill(self) -> float | None:

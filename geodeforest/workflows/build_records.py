@@ -206,12 +206,13 @@ def _seen(scene: Scene, options: BuildOptions) -> _Seen:
     samples = SceneSample(scene.read, scene.height, scene.width)
     sample = samples(inputs[0] if inputs else MEDIAN)
     levels = scene_levels(samples, reading.scale, inputs)
-    if sample.shape[1] == 0 or levels is None:
+    stored = sample.stored
+    if stored.shape[1] == 0 or levels is None:
         raise RecordError(profile.path, "has no valid pixel", "leave the scene out")
-    median = np.percentile(sample.astype(np.float64), MEDIAN.percentile, axis=1)
-    fill = np.rint(median) if np.issubdtype(sample.dtype, np.integer) else median
+    median = np.percentile(stored.astype(np.float64), MEDIAN.percentile, axis=1)
+    fill = np.rint(median) if np.issubdtype(stored.dtype, np.integer) else median
     dark = Levels.of(sample).scaled(reading.scale).dark
-    return _Seen(profile, scene.bands, reading, fill.astype(sample.dtype), levels.ravel(), dark)
+    return _Seen(profile, scene.bands, reading, fill.astype(stored.dtype), levels.ravel(), dark)
 
 
 def _describe(

@@ -1,6 +1,7 @@
 """Statistics of a whole scene, from a bounded sample of it."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +128,43 @@ def test_the_first_square_that_fails_is_told():
 
     with pytest.raises(ValueError, match="row 0"):
         sample_valid(failing, 1500, 1500, DARK, [source.read, failing])
+
+
+def test_what_comes_after_a_square_that_fails_is_not_read_on():
+    source, failed, read = ArraySource(np.ones((1, 1500, 1500), np.uint8)), threading.Event(), []
+
+    def failing(window):
+        failed.set()
+        raise ValueError(f"row {window.row}")
+
+    def slow(window):
+        assert failed.wait(20)
+        time.sleep(0.01)
+        read.append(window)
+        return source.read(window)
+
+    with pytest.raises(ValueError, match="row 0"):
+        sample_valid(failing, 1500, 1500, DARK, [slow])
+    assert len(read) < 20  # of 128
+
+
+def test_what_comes_before_a_square_that_fails_is_read_to_its_end():
+    """Else which of several squares is told would be chance."""
+    source, failed, read = ArraySource(np.ones((1, 1500, 1500), np.uint8)), threading.Event(), []
+
+    def failing(window):
+        failed.set()
+        raise ValueError("the last")
+
+    def slow(window):
+        assert failed.wait(20)
+        read.append(window)
+        if len(read) == 128:
+            raise ValueError("the first")
+        return source.read(window)
+
+    with pytest.raises(ValueError, match="the first"):
+        sample_valid(slow, 1500, 1500, DARK, [failing])
 
 
 def seen_in_a_corner(side=700):

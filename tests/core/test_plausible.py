@@ -19,6 +19,7 @@ from scene_levels import (
     trained_spec,
 )
 
+from geodeforest.core.percentiles import Sample
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.plausible import Levels, Trained, doubts
 
@@ -29,7 +30,7 @@ def doubtful(dark, bright, dtype="uint16", scale=REFLECTANCE, told=None):
 
 def test_levels_are_percentiles_by_band_in_stored_numbers():
     sample = np.stack([np.arange(1001), np.full(1001, 7)]).astype(np.uint16)
-    found = Levels.of(sample)
+    found = Levels.of(Sample(sample))
     assert found.darkest.tolist() == [1, 7]
     assert found.dark.tolist() == [20, 7]
     assert found.middle.tolist() == [500, 7]
