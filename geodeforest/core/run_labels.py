@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Codes, Ints
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.core.strips import NE, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
+from geodeforest.core.strips import NE, NOTHING, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
 
 Kind = TypeVar("Kind", bound=np.generic)
+
+# Every class is a target here.
+_CODES: Codes = np.arange(TARGET, TARGET + NOTHING + 1, dtype=np.uint16)
+_CODES[[NOT_ASSESSED, NOTHING]] = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class RunLabels:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self._above: Codes = np.zeros((1, width), np.uint16)
+        self._above: Codes = np.full(width, NOTHING, np.uint16)
         self._above_label = np.empty(0, np.int64)  # of the regions' runs in the row above
         self._count = 0
         self._links: list[Ints] = []
@@ -57,12 +61,11 @@ class RunLabels:
         height = max(1, STRIP_PX // (self.width + 1))
         for top in range(0, len(classes), height):
             rows = classes[top : top + height]
-            codes = np.where(rows == NOT_ASSESSED, UNKNOWN, rows.astype(np.uint16) + TARGET)
-            strip = Strip.of(np.concatenate([self._above, codes]))
+            strip = Strip.of(self._above, rows, _CODES)
             label = self._numbered(strip)
             yield Labelled(strip, self.width + 1, label)
-            last = strip.start[:-1] > len(codes) * (self.width + 1)
-            self._above, self._above_label = codes[-1:], label[last & (label >= 0)]
+            last = strip.start[:-1] > len(rows) * (self.width + 1)
+            self._above, self._above_label = rows[-1].copy(), label[last & (label >= 0)]
 
     def _numbered(self, strip: Strip) -> Ints:
         target = np.flatnonzero(strip.code >= TARGET)

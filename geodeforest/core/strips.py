@@ -11,11 +11,14 @@ import numpy as np
 
 from geodeforest.core.arrays import Bools, Codes, Ints
 
-# Inside the tracer a pixel has a code: nothing is known there (outside the scene, or not
+# Inside the tracer a run has a code: nothing is known there (outside the scene, or not
 # assessed), a class that is no target (its id after OTHER), or a target (its id after TARGET).
 # Classes that nobody asked for are told apart, so that the outlines of the others are the same
 # whichever are targets.
 UNKNOWN, OTHER, TARGET = 0, 1, 257
+
+# What lies beyond the scene, beside the class ids from 0 to 255.
+NOTHING = 256
 
 # Pixels worked on at a time: enough to hide numpy's overhead, few enough to stay in cache.
 STRIP_PX = 2**19
@@ -40,7 +43,7 @@ class OutlineVertices:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Some rows as one line of runs, each row followed by one unknown pixel.
+    """Some rows as one line of runs, each row followed by one pixel of nothing.
 
     The line begins with such a pixel too. So vertex ``v``, counted over all grid lines of
     the scene's ``width + 1`` vertices, has pixel ``v`` to the north-west and ``v + 1`` to
@@ -48,7 +51,7 @@ class Strip:
 
     ``start`` (runs + 1) holds the first pixel of each run and the end of the line, ``code``
     what its pixels are. ``vertex`` (seams) are those vertices inside the strip from which
-    an outline goes north or south, ``around`` (4, seams) the runs of the pixels around and
+    an outline may go north or south, ``around`` (4, seams) the runs of the pixels around and
     ``meeting`` their codes.
     """
 
@@ -59,11 +62,15 @@ class Strip:
     meeting: Codes
 
     @classmethod
-    def of(cls, codes: Codes) -> Strip:
-        """The strip of codes (rows, cols), the last row of the strip before included."""
-        rows, stride = len(codes), codes.shape[1] + 1
-        line = np.zeros(rows * stride + 1, codes.dtype)
-        line[1:].reshape(rows, stride)[:, :-1] = codes
+    def of(cls, above: Codes, rows: Codes, codes: Codes) -> Strip:
+        """The strip of rows (rows, cols) of class ids, and of the last row before them.
+
+        ``codes`` are those of all ids, and of nothing.
+        """
+        stride = rows.shape[1] + 1
+        line = np.full((len(rows) + 1) * stride + 1, NOTHING, np.uint16)
+        pixels = line[1:].reshape(-1, stride)[:, :-1]
+        pixels[0], pixels[1:] = above, rows
         change = line[1:] != line[:-1]
         vertex = np.flatnonzero(change[:-stride] | change[stride:])
         north, south = change.take(vertex), change.take(vertex + stride)
@@ -71,7 +78,7 @@ class Strip:
         southeast = np.cumsum(south) + np.count_nonzero(change[:stride])
         around = np.stack([northeast - north, southeast - south, northeast, southeast])
         start = np.concatenate([[0], np.flatnonzero(change) + 1, [len(line)]])
-        code = line.take(start[:-1])
+        code = codes.take(line.take(start[:-1]))
         return cls(start, code, vertex, around, code.take(around))
 
     def near(self, marked: Bools) -> Bools:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Bools, Codes, Ints
 from geodeforest.core.spec import NOT_ASSESSED
-from geodeforest.core.strips import NE, OTHER, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
+from geodeforest.core.strips import NE, NOTHING, OTHER, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
 from geodeforest.core.vertices import GridVertices
 
 Table = dict[str, Ints]
@@ -83,7 +83,7 @@ class RegionTracer:
         self._codes, self._ids = _codes(targets)
         self._is_unobserved = (self._ids == NOT_ASSESSED) | (self._ids == outside)
         self._row = 0
-        self._above = np.zeros((1, width), self._codes.dtype)
+        self._above: Codes = np.full(width, NOTHING, np.uint16)
         self._open: Table = {name: np.empty(0, np.int64) for name in _MERGE}
         self._open_runs = np.empty(0, np.int64)  # open component of each target run of _above
         self._corners: list[bytearray] = []  # of each open component, int64 each
@@ -98,14 +98,14 @@ class RegionTracer:
         height = max(1, STRIP_PX // self._stride)
         for top in range(0, len(classes), height):
             rows = slice(top, top + height)
-            codes = np.take(self._codes, classes[rows])
-            regions += self._advance(codes, None if scores is None else scores[rows])
+            regions += self._advance(classes[rows], None if scores is None else scores[rows])
         return regions
 
     def finish(self) -> list[Region]:
         """Return the regions that reach the scene's last row."""
         self._forget()
-        return self._advance(np.zeros_like(self._above), None, last=True)
+        beyond = np.full((1, self._stride - 1), NOTHING, np.uint16)
+        return self._advance(beyond, None, last=True)
 
     def _forget(self) -> None:
         """Let go of the vertices above all regions that may still grow."""
@@ -114,10 +114,10 @@ class RegionTracer:
             self._vertices.forget_above(int(first // self._stride))
 
     def _advance(
-        self, codes: Codes, scores: NDArray[np.uint8] | None, *, last: bool = False
+        self, rows: Codes, scores: NDArray[np.uint8] | None, *, last: bool = False
     ) -> list[Region]:
         """Join a strip of rows to what is open, and let go of what does not reach its end."""
-        strip = Strip.of(np.concatenate([self._above, codes]))
+        strip = Strip.of(self._above, rows, self._codes)
         target = np.flatnonzero(strip.code >= TARGET)
         _, seen = np.unique(self._open_runs, return_index=True)
         anchor = target[seen]  # a run of each open component
@@ -126,7 +126,7 @@ class RegionTracer:
             [self._open, self._facts(strip, target, scores)],
             np.concatenate([component[anchor], component[target]]),
         )
-        reaching = component[target[strip.start[target] > len(codes) * self._stride]]
+        reaching = component[target[strip.start[target] > len(rows) * self._stride]]
         alive = np.zeros(len(facts["code"]), bool)
         alive[reaching] = True
 
@@ -139,7 +139,7 @@ class RegionTracer:
         number = np.cumsum(alive) - 1
         self._open = {name: fact[alive] for name, fact in facts.items()}
         self._open_runs = number[reaching]
-        self._above, self._row = codes[-1:].copy(), self._row + len(codes)
+        self._above, self._row = rows[-1].copy(), self._row + len(rows)
         return self._regions(facts, np.flatnonzero(~alive), *done)
 
     def _component(self, strip: Strip, target: Ints, anchor: Ints) -> Ints:
@@ -330,12 +330,12 @@ def _groups(owner: Ints, values: Ints) -> Iterator[tuple[int, Ints]]:
 
 
 def _codes(targets: Collection[int]) -> tuple[Codes, Ints]:
-    """The code of each class id, and the class id of each code."""
+    """The code of each class id and of nothing, and the class id of each code."""
     ids = np.full(TARGET + 256, NOT_ASSESSED)
     ids[OTHER : OTHER + NOT_ASSESSED] = np.arange(NOT_ASSESSED)
     ids[TARGET:] = np.arange(256)
-    codes = np.arange(OTHER, OTHER + 256, dtype=np.uint16)
-    codes[NOT_ASSESSED] = UNKNOWN
+    codes = np.arange(OTHER, OTHER + NOTHING + 1, dtype=np.uint16)
+    codes[[NOT_ASSESSED, NOTHING]] = UNKNOWN
     wanted = sorted(set(targets))
     codes[wanted] = TARGET + np.array(wanted, int)
     return codes, ids
