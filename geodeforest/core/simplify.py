@@ -89,11 +89,7 @@ def simplify_outlines(
     into the grid, the polygons give the same pixels. Under half a diagonal corners are
     dropped, not cut. With 0 outlines only get the nodes on them.
     """
-    cut = tolerance is None or tolerance >= metric.half_diagonal * (1 - _ROUNDING)
-    if tolerance is None:
-        left = metric.cut * (1 - _ROUNDING)
-    else:
-        left = (tolerance - metric.cut * cut) * (1 + _ROUNDING)
+    cut, left = _steps(metric, tolerance)
     shared: list[Region] = []
     for some in batches(regions):
         rings = Rings.of(some, vertices.nodes, vertices.stride)
@@ -107,6 +103,26 @@ def simplify_outlines(
         points = np.stack([slopes.row.take(stay), slopes.col.take(stay)], axis=1) / 2
         shared += with_rings(some, points, length)
     return shared
+
+
+def least_pixels(area_px: float, metric: PixelMetric, tolerance: float | None) -> float:
+    """Pixels from which a region's simplified outline may reach an area of so many pixels.
+
+    Slopes change no area, and a chord lies no farther from its arc than what is left of the
+    tolerance. Widened by r, a connected shape grows by at most r times its perimeter and
+    pi r^2 (Steiner 1840); n connected pixels have up to 2 n + 2 sides.
+    """
+    _, left = _steps(metric, tolerance)
+    side = left * max(metric.row, metric.col) / metric.area
+    return (area_px - 2 * side - math.pi * left**2 / metric.area) / (1 + 2 * side)
+
+
+def _steps(metric: PixelMetric, tolerance: float | None) -> tuple[bool, float]:
+    """Whether corners are cut, and how far chords may then be from what is left, in metres."""
+    if tolerance is None:
+        return True, metric.cut * (1 - _ROUNDING)
+    cut = tolerance >= metric.half_diagonal * (1 - _ROUNDING)
+    return cut, (tolerance - metric.cut * cut) * (1 + _ROUNDING)
 
 
 class _Arcs:

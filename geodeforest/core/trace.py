@@ -69,7 +69,8 @@ class RegionTracer:
     target too.
 
     ``vertices`` is told of the outlines of all classes. After each call it still knows those
-    around the regions that were returned.
+    around the regions that were returned. Regions under ``least_px`` pixels are not outlined,
+    but for those of 255; ``dropped`` counts them.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class RegionTracer:
         targets: Collection[int],
         vertices: GridVertices | None = None,
         outside: int | None = None,
+        least_px: float = 0,
     ) -> None:
-        self._stride = width + 1
+        self._stride, self._least_px, self.dropped = width + 1, least_px, 0
         self._codes, self._ids = _codes(targets)
         self._is_unobserved = (self._ids == NOT_ASSESSED) | (self._ids == outside)
         self._row = 0
@@ -203,13 +205,19 @@ class RegionTracer:
 
     def _regions(self, facts: Table, which: Ints, key: Ints, owner: Ints) -> list[Region]:
         """The finished components ``which`` as regions, in canonical order."""
+        unseen = self._ids[facts["code"][which]] == NOT_ASSESSED
+        wanted = which[unseen | (facts["pixels"][which] >= self._least_px)]
+        self.dropped += len(which) - len(wanted)
+        which = wanted
         if not len(which):
             return []
         last_row, first = facts["last"][which] // self._stride, facts["first"][which]
         which = which[np.lexsort((first, last_row))]
-        rank = np.empty(len(facts["code"]), np.int64)
+        rank = np.full(len(facts["code"]), -1)
         rank[which] = np.arange(len(which))
-        outlines = _outlines(rank.take(owner), key, self._stride)
+        region = rank.take(owner)
+        kept = np.flatnonzero(region >= 0)
+        outlines = _outlines(region.take(kept), key.take(kept), self._stride)
         columns = (facts[name][which].tolist() for name in _MERGE)
         return [
             Region(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.options import VectorOptions
 from geodeforest.core.rings import area_px
-from geodeforest.core.simplify import PixelMetric, simplify_outlines
+from geodeforest.core.simplify import PixelMetric, least_pixels, simplify_outlines
 from geodeforest.core.smooth import smooth_outlines
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.trace import Region, RegionTracer
@@ -79,10 +79,14 @@ class Vectoriser:
         self._vertices = GridVertices(context.width, only_nodes=exact)
         unseen = {NOT_ASSESSED} if not_assessed else set()
         self._tracer = RegionTracer(
-            context.width, {*targets, *unseen}, self._vertices, context.outside
+            context.width,
+            {*targets, *unseen},
+            self._vertices,
+            context.outside,
+            self._possible_from(height),
         )
-        self._least_px = self._possible_from(height)
         self.tally = Tally()
+        self._outlined = 0
 
     def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> Finished:
         """Take the next rows (rows, cols) of class ids, and of stored scores if there are any."""
@@ -93,13 +97,7 @@ class Vectoriser:
         return self._finished(self._tracer.finish())
 
     def _finished(self, regions: Sequence[Region]) -> Finished:
-        hopeful = [
-            region
-            for region in regions
-            if region.pixels >= self._least_px or region.class_id == NOT_ASSESSED
-        ]
-        self.tally.dropped += len(regions) - len(hopeful)
-        shaped = self._shaped(hopeful)
+        shaped = self._shaped(regions)
         wanted = [region for region in shaped if region.class_id != NOT_ASSESSED]
         unseen = [region for region in shaped if region.class_id == NOT_ASSESSED]
         found, lonlat = placed_features(wanted, self._context)
@@ -111,7 +109,7 @@ class Vectoriser:
 
         Most regions of a noisy map are smaller: to outline and measure them would be for nothing.
         """
-        context, metric, options = self._context, self._metric, self._options
+        context = self._context
         row, col = np.meshgrid(np.linspace(0, height - 1, 5), np.linspace(0, context.width - 1, 5))
         largest_ha = (
             PixelAreas(context.transform, context.crs, height, context.width)
@@ -121,10 +119,10 @@ class Vectoriser:
         )
         if not np.isfinite(largest_ha):
             return 0
-        moves_m = metric.half_diagonal if options.simplify is None else options.simplify
-        moves = 0.0 if options.smooth else moves_m / min(metric.row, metric.col)
-        # A border of four sides a pixel, at most, each moved outwards, and the corners between.
-        return float((context.min_area_ha / largest_ha - 4 * moves**2) / (1 + 4 * moves))
+        least_px = float(context.min_area_ha / largest_ha)
+        if self._options.smooth:
+            return least_px
+        return least_pixels(least_px, self._metric, self._options.simplify)
 
     def _shaped(self, regions: Sequence[Region]) -> list[Region]:
         if self._options.smooth:
@@ -136,7 +134,8 @@ class Vectoriser:
         kept_regions = [r for r in regions if self._context.id_of(r) in kept]
         tally = self.tally
         tally.features += len(found)
-        tally.dropped += len(regions) - len(found)
+        self._outlined += len(regions)
+        tally.dropped = self._tracer.dropped + self._outlined - tally.features
         # What is not on Earth has no area: it would make the sum unknown, too.
         tally.hectares += float(np.nansum([feature.area_ha for feature in found]))
         tally.pixels += sum(region.pixels for region in kept_regions)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from geodeforest.core.rings import area_px
-from geodeforest.core.simplify import PixelMetric, simplify_outlines
+from geodeforest.core.simplify import PixelMetric, least_pixels, simplify_outlines
 from geodeforest.core.smooth import smooth_outlines
 from geodeforest.core.trace import RegionTracer
 from geodeforest.core.vertices import GridVertices
@@ -186,6 +186,16 @@ def test_pixels_need_not_be_square(metric, classes):
         assert np.array_equal(
             shapely.contains_xy(one, col, row), shapely.contains_xy(other, col, row)
         )
+
+
+@pytest.mark.parametrize("metric", [SQUARE, PixelMetric(10, 20), PixelMetric(10, 10, 0.5)])
+@pytest.mark.parametrize("metres", [None, 0, 3, 12, 40])
+@given(classes=blocks(20))
+@settings(max_examples=25)
+def test_no_outline_encloses_more_than_its_pixels_may_reach(metric, metres, classes):
+    for region in outlined(classes, simplified(metres, metric)):
+        least = least_pixels(area_px([region]), metric, metres)
+        assert least <= region.pixels * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,22 @@ def test_strips_cut_inside_a_feed_change_nothing(monkeypatch):
     assert [plain(r) for r in traced(classes, (0, 1), classes)] == whole
 
 
+@settings(max_examples=100, deadline=None)
+@given(label_maps, target_sets, st.integers(1, 6), st.integers(1, 9))
+def test_small_regions_are_counted_and_change_no_other(classes, targets, least, height):
+    tracer = RegionTracer(classes.shape[1], targets, least_px=least)
+    found = [
+        region
+        for top in range(0, len(classes), height)
+        for region in tracer.feed(classes[top : top + height])
+    ]
+    found += tracer.finish()
+    all_of_them = traced(classes, targets)
+    kept = [r for r in all_of_them if r.pixels >= least or r.class_id == UNKNOWN]
+    assert [plain(r) for r in found] == [plain(r) for r in kept]
+    assert tracer.dropped == len(all_of_them) - len(kept)
+
+
 def test_a_region_is_handed_out_once_a_row_does_not_continue_it():
     tracer = RegionTracer(3, {1})
     assert tracer.feed(drawing(".#.")) == []
