@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geodeforest.core.arrays import Bools, Ints
+from geodeforest.core.orders import order_by
 from geodeforest.core.rings import Rings, among, expanded
 
 
@@ -80,11 +81,12 @@ class _Corners:
         surplus = np.zeros(arc[-1] + 1, np.int64)
         np.add.at(surplus, arc.compress(counted), self.turn.compress(counted))
         rivals = np.flatnonzero(counted & (self.turn * surplus.take(arc) > 0))
-        near, far = np.minimum(self.before, self.after), np.maximum(self.before, self.after)
+        before, after = self.before.take(rivals), self.after.take(rivals)
+        near, far = np.minimum(before, after), np.maximum(before, after)
         # A ring without a node begins at a corner, and so has to keep it.
-        sides = -(near.take(rivals) << 31 | far.take(rivals))
         arc_of = arc.take(rivals) << 1 | ~self.is_end.take(rivals)
-        rivals = rivals.take(np.lexsort([self.rings.vertex.take(rivals), sides, arc_of]))
+        place = self.col.take(rivals), self.row.take(rivals)
+        rivals = rivals.take(order_by(*place, far.max(initial=0) - far, near.max(initial=0) - near, arc_of))
         _, rank = expanded(np.diff(np.flatnonzero(np.diff(arc[rivals], prepend=-1, append=-1))))
         stays = np.zeros(len(arc), bool)
         stays[rivals[rank < abs(surplus[arc[rivals]])]] = True

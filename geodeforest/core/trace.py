@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Bools, Codes, Ints
+from geodeforest.core.orders import order_by
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.strips import NE, NOTHING, OTHER, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
 from geodeforest.core.vertices import GridVertices
@@ -279,7 +280,7 @@ def _rings(region: Ints, key: Ints, stride: int) -> tuple[Ints, Ints]:
 def _partners(region: Ints, key: Ints, stride: int) -> Ints:
     """For each corner the one at the other end of its vertical edge."""
     row, col = np.divmod(key >> 3, stride)
-    order = np.argsort(((region * stride + col) * (row.max() + 1) + row) * 2 + (key >> 1 & 1))
+    order = order_by((row - row.min()) * 2 + (key >> 1 & 1), col, region)
     partner = np.empty_like(order)
     partner[order[::2]], partner[order[1::2]] = order[1::2], order[::2]
     return partner
@@ -300,7 +301,7 @@ def _cycles(following: Ints) -> tuple[Ints, Ints]:
             at = then[at]
         stops.append(len(order))
         start = fresh.find(1, start)
-    return np.array(order), np.diff(stops, prepend=0)
+    return np.fromiter(order, np.int64, len(order)), np.diff(stops, prepend=0)
 
 
 def _split(values: Items, stops: Ints) -> list[Items]:
@@ -320,7 +321,7 @@ def _sorted(region: Ints, key: Ints) -> tuple[Ints, Ints]:
 
 def _merged(tables: Sequence[Table], group: Ints) -> Table:
     """The facts of components, from those of their parts; every number of ``group`` occurs."""
-    order = np.argsort(group, kind="stable")
+    order = order_by(group)
     begin = np.flatnonzero(np.diff(group[order], prepend=-1))
     return {
         name: merge.reduceat(np.concatenate([table[name] for table in tables]).take(order), begin)
@@ -330,7 +331,7 @@ def _merged(tables: Sequence[Table], group: Ints) -> Table:
 
 def _groups(owner: Ints, values: Ints) -> Iterator[tuple[int, Ints]]:
     """The values of each owner."""
-    order = np.argsort(owner, kind="stable")
+    order = order_by(owner)
     owner, values = owner[order], values[order]
     begin = np.flatnonzero(np.diff(owner, prepend=-1)).tolist()
     for start, stop in pairwise([*begin, len(owner)]):
