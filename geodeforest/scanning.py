@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geodeforest.core.chip_groups import ChipGroup, read_groups
 from geodeforest.core.decide import decide, outside_id, restrict, stitched_planes
-from geodeforest.core.grid import ChipRow
+from geodeforest.core.grid import ChipRow, portions
 from geodeforest.core.levels import SceneSample, scene_levels
 from geodeforest.core.options import ScanPlan
 from geodeforest.core.pixels import BandScale, Pixels, pad_reflect, to_input, uniform
@@ -203,12 +203,10 @@ class _RowMaps:
         nothing = uniform(np.uint8(NOT_ASSESSED), self._shape)
         classes, scores = self._maps or (nothing, nothing)
         height, width = self._shape
-        some = max(1, _HANDED_PX // width)
-        for first in range(0, height, some):
-            rows = slice(first, min(first + some, height))
+        for rows in portions(height, width, _HANDED_PX):
             failed = None if unread is None else unread[rows]
             left = carried if rows.stop == height else None
-            at = self.row.settled.start + first
+            at = self.row.settled.start + rows.start
             yield SettledRows(at, classes[rows], scores[rows], failed, left)
 
     def _writable(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

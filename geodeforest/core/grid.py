@@ -146,3 +146,10 @@ class ChipGrid:
 def _offsets(length: int, chip: int, stride: int) -> list[int]:
     last = max(length - chip, 0)
     return [*range(0, last, stride), last]
+
+
+def portions(height: int, width: int, size_px: int) -> Iterator[slice]:
+    """Rows of some height and width in even portions of about so many pixels, from the first on."""
+    count = min(max(round(height * width / size_px), 1), height)
+    for number in range(count):
+        yield slice(height * number // count, height * (number + 1) // count)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Codes, Ints
+from geodeforest.core.grid import portions
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.strips import NE, NOTHING, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
 
@@ -58,9 +59,8 @@ class RunLabels:
 
     def label(self, classes: NDArray[np.uint8]) -> Iterator[Labelled]:
         """The next rows in strips."""
-        height = max(1, STRIP_PX // (self.width + 1))
-        for top in range(0, len(classes), height):
-            rows = classes[top : top + height]
+        for some in portions(len(classes), self.width + 1, STRIP_PX):
+            rows = classes[some]
             strip = Strip.of(self._above, rows, _CODES)
             label = self._numbered(strip)
             yield Labelled(strip, self.width + 1, label)

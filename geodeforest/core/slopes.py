@@ -81,12 +81,13 @@ class _Corners:
         surplus = np.zeros(arc[-1] + 1, np.int64)
         np.add.at(surplus, arc.compress(counted), self.turn.compress(counted))
         rivals = np.flatnonzero(counted & (self.turn * surplus.take(arc) > 0))
-        before, after = self.before.take(rivals), self.after.take(rivals)
-        near, far = np.minimum(before, after), np.maximum(before, after)
+        sides = self.before.take(rivals), self.after.take(rivals)
+        near, far = np.minimum(*sides), np.maximum(*sides)
+        longest = far.max(initial=0)
         # A ring without a node begins at a corner, and so has to keep it.
         arc_of = arc.take(rivals) << 1 | ~self.is_end.take(rivals)
         place = self.col.take(rivals), self.row.take(rivals)
-        rivals = rivals.take(order_by(*place, far.max(initial=0) - far, near.max(initial=0) - near, arc_of))
+        rivals = rivals.take(order_by(*place, longest - far, longest - near, arc_of))
         _, rank = expanded(np.diff(np.flatnonzero(np.diff(arc[rivals], prepend=-1, append=-1))))
         stays = np.zeros(len(arc), bool)
         stays[rivals[rank < abs(surplus[arc[rivals]])]] = True

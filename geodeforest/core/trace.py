@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Bools, Codes, Ints
+from geodeforest.core.grid import portions
 from geodeforest.core.orders import order_by
 from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.strips import NE, NOTHING, OTHER, SE, STRIP_PX, TARGET, UNKNOWN, Strip, roots
@@ -98,9 +99,7 @@ class RegionTracer:
         """Take the next rows, shape (rows, cols); return the regions that can no longer grow."""
         regions: list[Region] = []
         self._forget()
-        height = max(1, STRIP_PX // self._stride)
-        for top in range(0, len(classes), height):
-            rows = slice(top, top + height)
+        for rows in portions(len(classes), self._stride, STRIP_PX):
             regions += self._advance(classes[rows], None if scores is None else scores[rows])
         return regions
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodeforest.core.grid import ChipGrid, Window
+from geodeforest.core.grid import ChipGrid, Window, portions
 from geodeforest.errors import OptionError
 
 
@@ -131,3 +131,12 @@ def test_within_refuses_what_lies_outside(window):
 def test_an_empty_window_is_refused(height, width):
     with pytest.raises(OptionError, match="at least one pixel"):
         Window(0, 0, height, width)
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(1, 5000))
+def test_portions_are_even_and_leave_no_row_out(height, width, size_px):
+    found = list(portions(height, width, size_px))
+    assert [row for part in found for row in range(height)[part]] == list(range(height))
+    heights = {part.stop - part.start for part in found}
+    assert not heights or max(heights) - min(heights) <= 1
+    assert all(rows == 1 or (rows - 1) * width <= 1.5 * size_px for rows in heights)
