@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import IO, Any, TypeVar
 
@@ -105,12 +105,16 @@ def _warn(name: str, message: str) -> None:
     warnings.warn(_named(name, GeodeforestWarning)(message), stacklevel=5)
 
 
-def _error(name: str, message: str, facts: Mapping[str, Any]) -> GeodeforestError:
-    """The error of that name, with the sentence that it composed there."""
+def _error(
+    name: str, message: str, notes: Iterable[str], facts: Mapping[str, Any]
+) -> GeodeforestError:
+    """The error of that name, with the sentence that it composed there and the notes it got."""
     kind = _named(name, GeodeforestError)
     error = kind.__new__(kind)
     error.args = (message,)
     vars(error).update(facts)
+    for note in notes:
+        error.add_note(note)
     return error
 
 

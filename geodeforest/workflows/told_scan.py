@@ -65,17 +65,20 @@ def _scan(request: dict[str, Any], tell: Tell) -> None:
             lambda done, total: tell("progress", [done, total]),
         )
     except GeodeforestError as error:
-        tell("error", [type(error).__name__, str(error), _facts(error)])
+        tell("error", _told(error))
         return
     _tell_report(report, tell)
 
 
-def _facts(error: GeodeforestError) -> dict[str, Any]:
-    """What an error knows, as plain values."""
-    return {
+def _told(error: GeodeforestError) -> list[Any]:
+    """An error's class by name, its sentence, its notes, and what it knows, all as plain values."""
+    knows = dict(vars(error))
+    notes = knows.pop("__notes__", [])
+    facts = {
         name: value if isinstance(value, str | int | float | None) else str(value)
-        for name, value in vars(error).items()
+        for name, value in knows.items()
     }
+    return [type(error).__name__, str(error), notes, facts]
 
 
 def _targets(asked: dict[str, Any]) -> Targets:

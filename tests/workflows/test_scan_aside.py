@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
 import pytest
 
 import geodeforest as gd
-from geodeforest.errors import BudgetExceeded, OptionError, ReaderLost, SceneUnreadable
+from geodeforest.errors import BudgetExceeded, DiskFull, OptionError, ReaderLost, SceneUnreadable
 from geodeforest.testing import ThresholdPredictor
-from geodeforest.workflows import scan_aside
+from geodeforest.workflows import scan_aside, told_scan
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="refused where nothing is confined")
 
@@ -105,9 +106,17 @@ def test_a_process_that_dies_is_an_error_that_names_the_file(scene, monkeypatch,
     assert caught.value.exit_code == 8
 
 
+def test_an_errors_notes_come_over_as_notes():
+    full = DiskFull("p.geojson", 2**20)
+    full.add_note("run the same command again to continue")
+    come = scan_aside._error(*json.loads(json.dumps(told_scan._told(full))))
+    assert (type(come), str(come), vars(come)) == (DiskFull, str(full), vars(full))
+    come.add_note("a caller may add to them")
+
+
 @pytest.mark.parametrize("name", ["annotations", "brief", "GeodeforestWarning", "no such name"])
 def test_what_comes_over_names_no_class_but_an_error(name):
-    error = scan_aside._error(name, "a.tif: is odd; warp it", {})
+    error = scan_aside._error(name, "a.tif: is odd; warp it", [], {})
     assert type(error) is gd.errors.GeodeforestError
     assert str(error) == "a.tif: is odd; warp it"
 
