@@ -293,7 +293,7 @@ class SceneResampled(GeodeforestWarning):
 
 
 class UnlikelyNumbers(GeodeforestWarning):
-    """The scene's numbers are not like those that the model was trained on."""
+    """The scene's bands or numbers are not like those that the model was trained on."""
 
 
 class LevelUntold(GeodeforestWarning):

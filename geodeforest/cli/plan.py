@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from geodeforest.cli import emit, one_line, options, quiet_libraries, say
 from geodeforest.cli.aside import go_aside
 from geodeforest.cli.looks import bands_of, counted, size_of
 from geodeforest.cli.scan import scan_options, scan_targets
-
-if TYPE_CHECKING:
-    from geodeforest.workflows.plan_scene import PlanReport
 
 
 @click.command(name="plan")
@@ -55,18 +52,14 @@ def command(
         code = code or report.exit_code
         if as_json:
             emit(json.dumps(report.to_dict(), allow_nan=False))
-        else:
-            _show(report, quiet=quiet)
+        elif not quiet:
+            for line in _lines(report.facts):
+                emit(one_line(line))
+        for warning in report.warnings:
+            say(f"warning: {warning}")
+        for refusal in report.refusals:
+            say(f"error: {refusal}")
     click.get_current_context().exit(code)
-
-
-def _show(report: PlanReport, *, quiet: bool) -> None:
-    for line in () if quiet else _lines(report.facts):
-        emit(one_line(line))
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    for refusal in report.refusals:
-        say(f"error: {refusal}")
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from geodeforest.core.options import ScanOptions
@@ -19,6 +19,7 @@ from geodeforest.core.reflectance import (
 )
 from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import OptionError, RecordError, SceneUnreadable
+from geodeforest.geo.bands import Band
 from geodeforest.geo.scene import Scene
 from geodeforest.scanning import Radiometry
 
@@ -76,6 +77,24 @@ def _such_as(spec: ModelSpec) -> str:
     times = stored_range(target, Calibration((1e-4,), (0.0,), ""))
     low, high = times.numbers
     return f" (for reflectance x 10,000 they are {low:g},{high:g})"
+
+
+def doubts_of(scene: Scene, spec: ModelSpec, how: Radiometry | None) -> list[str]:
+    """What speaks against the bands and numbers that the model gets; ``how`` None: it gets none."""
+    return [*_repeated(scene.bands, spec.bands), *(() if how is None else how.doubts)]
+
+
+def _repeated(bands: Sequence[Band], names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each band that stands for several of the model's ``names``."""
+    meant: dict[int, list[str]] = {}
+    for band, name in zip(bands, names, strict=True):
+        meant.setdefault(band.index, []).append(name)
+    for index, (*others, last) in meant.items():
+        if others:
+            yield (
+                f"band {index} is read as {', '.join(others)} and {last}, which the model was "
+                "trained to tell apart; name a band for each with --bands"
+            )
 
 
 def number_facts(how: Radiometry, spec: ModelSpec) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from geodeforest.geo.sources import find_scene, open_parts
 from geodeforest.scanning import Radiometry, radiometry
 from geodeforest.workflows.budget import check_budget, cpus, journal_bytes, map_bytes, plan_of
 from geodeforest.workflows.estimates import Trial, WatchedScene, chip_seconds, reading_seconds
-from geodeforest.workflows.numbers import number_facts, reading_of
+from geodeforest.workflows.numbers import doubts_of, number_facts, reading_of
 from geodeforest.workflows.open_inputs import Inputs, open_inputs
 from geodeforest.workflows.scan_record import band_facts, choices, input_facts
 from geodeforest.workflows.scan_targets import Targets, check_outputs
@@ -155,7 +155,7 @@ class _Look:
         if reading is not None:
             with report.refusing(), block_cache(CACHE_BYTES):
                 how = radiometry(watched, spec, reading)
-                report.warnings += _warnings(scene, how)
+                report.warnings += _warnings(scene, spec, how)
                 report.facts["assessed_share"] = watched.assessed_share
                 if how is not None:
                     report.facts["numbers"] = number_facts(how, spec)
@@ -201,8 +201,8 @@ def _limits(inputs: Inputs, options: ScanOptions) -> list[dict[str, Any]]:
     ]
 
 
-def _warnings(scene: Scene, how: Radiometry | None) -> list[str]:
-    name = scene.profile.name
+def _warnings(scene: Scene, spec: ModelSpec, how: Radiometry | None) -> list[str]:
+    found = doubts_of(scene, spec, how)
     if how is None:
-        return [f"{name}: no pixel was observed; nothing can be found"]
-    return [f"{name}: {doubt}" for doubt in how.doubts]
+        found.append("no pixel was observed; nothing can be found")
+    return [f"{scene.profile.name}: {doubt}" for doubt in found]

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from geodeforest.core.options import MAX_PIXELS, Device, OnError, ScanOptions, ScanPlan
 from geodeforest.core.pixels import BandScale
 from geodeforest.core.ports import Predictor, Progress
+from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import (
     NothingAssessed,
     OptionError,
@@ -27,7 +28,7 @@ from geodeforest.geo.scene import Scene, Source, block_cache
 from geodeforest.scanning import WHOLE, Radiometry, SettledRows, scan_rows
 from geodeforest.workflows.budget import check_budget, plan_of, telling_needs
 from geodeforest.workflows.load_model import load_model
-from geodeforest.workflows.numbers import reading_of
+from geodeforest.workflows.numbers import doubts_of, reading_of
 from geodeforest.workflows.open_inputs import open_inputs
 from geodeforest.workflows.resume import Scan, resumed_rows, what_goes_on, work_key
 from geodeforest.workflows.run_inputs import RunInputs
@@ -227,7 +228,7 @@ def scan_to(
             how = waiting()
         for note in inputs.notes:
             warnings.warn(note, stacklevel=3)
-        found = _doubts(opened, how)
+        found = _doubts(opened, spec, how)
         chosen = choices(options, plan, how, reading)
         record = opening_record(spec, input_facts(inputs), chosen, found, held)
         key = work_key(record, predictor)
@@ -287,9 +288,9 @@ def _say_what_is_missing(report: ScanReport) -> None:
         warnings.warn(f"{report.scene}: {why}", PartlyUnread, stacklevel=4)
 
 
-def _doubts(scene: Scene, how: Radiometry | None) -> list[str]:
-    """Warns of numbers that are not what was said of them; also returns that."""
-    found = [] if how is None else list(how.doubts)
+def _doubts(scene: Scene, spec: ModelSpec, how: Radiometry | None) -> list[str]:
+    """Warns of bands and numbers that are not what the model expects; also returns that."""
+    found = doubts_of(scene, spec, how)
     for doubt in found:
         warnings.warn(f"{scene.profile.name}: {doubt}", UnlikelyNumbers, stacklevel=4)
     return found

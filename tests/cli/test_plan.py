@@ -288,6 +288,22 @@ def test_resampling_is_told_with_both_grids(tmp_path):
     assert "grid    180 x 270 px of 10.00 m" in run(scene).stdout
 
 
+def test_refusals_and_warnings_are_lines_on_stderr_beside_json_too(tmp_path):
+    values = np.random.default_rng(0).integers(20, 200, (3, 60, 90)).astype(np.uint16)
+    scene = make_scene(tmp_path / "scene.tif", values, crs=None)
+    result = run(scene, "--json", code=3)
+    plan = json.loads(result.stdout)
+    said = [f"geodeforest: warning: {warning}" for warning in plan["warnings"]]
+    said += [f"geodeforest: error: {refusal}" for refusal in plan["refusals"]]
+    assert (len(plan["warnings"]), len(plan["refusals"])) == (1, 1)
+    assert result.stderr.splitlines() == said
+
+
+def test_a_band_that_stands_for_several_is_a_warning(scene):
+    (warning,) = planned(scene, "--bands", "2,1,2")["warnings"]
+    assert warning.startswith("scene.tif: band 2 is read as red and blue, which the model ")
+
+
 def test_several_scenes_have_a_plan_each(scene, tmp_path):
     coarse = make_scene(tmp_path / "c.tif", np.full((3, 60, 90), 600, np.uint16), gsd_m=300)
     out = tmp_path / "{scene}.gpkg"

@@ -216,6 +216,12 @@ def test_bands_that_are_not_there_are_exit_2(scene, tmp_path, bands):
     )
 
 
+def test_a_band_that_stands_for_several_is_a_warning(scene, tmp_path):
+    result = run(scene, "--bands", "1,1,2", "-o", tmp_path / "p.gpkg")
+    warning, _ = result.stderr.splitlines()
+    assert warning.startswith("geodeforest: warning: scene.tif: band 1 is read as red and green, ")
+
+
 def test_a_placeholder_that_nobody_knows_is_exit_2(scene, tmp_path):
     line = error_line(run(scene, "-o", tmp_path / "{foo}.geojson", code=2))
     assert "{foo} stands for nothing" in line

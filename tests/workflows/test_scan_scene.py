@@ -196,6 +196,19 @@ def test_bands_are_taken_as_asked(tmp_path):
     assert gd.scan(scene, model=ThresholdPredictor(), bands=[4, 2, 1]).polygon_count == 1
 
 
+def test_a_band_that_stands_for_several_is_a_warning_and_in_the_record(tmp_path):
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 70, 70), 200, np.uint8))
+    with pytest.warns(gd.errors.UnlikelyNumbers) as caught:
+        report = gd.scan(scene, model=ThresholdPredictor(), bands=[3, 3, 3])
+    said = (
+        "band 3 is read as red, green and blue, which the model was trained to tell apart; "
+        "name a band for each with --bands"
+    )
+    assert [str(warning.message) for warning in caught] == [f"s.tif: {said}"]
+    assert report.to_dict()["warnings"] == [said]
+    assert report.polygon_count == 1
+
+
 def test_bands_may_be_one_text(tmp_path):
     values = np.zeros((4, 70, 70), np.uint8)
     values[3] = 250
