@@ -317,12 +317,13 @@ def test_maps_that_are_not_written_need_no_disk(scene, tmp_path):
     assert (planned(scene)["disk_mb"], both["disk_mb"]) == (0, round(4 * 5400 / 2**20, 1))
 
 
-def test_what_a_later_scan_goes_on_from_needs_disk_too(scene):
-    # 2 bytes for each of 60 x 90 pixels, and a chip's height of blended rows of 2 x 4 bytes.
-    plan = planned(scene, "--chip", "64")
-    assert plan["journal_mb"] == round((2 * 5400 + 8 * 64 * 90) / 2**20, 1)
+def test_what_a_later_scan_goes_on_from_needs_disk_too(tmp_path):
+    # 2 bytes for each of 200 x 300 pixels, and a chip's height of blended rows of 4 bytes.
+    scene = make_scene(tmp_path / "s.tif", np.full((3, 200, 300), 600, np.uint16))
+    plan = planned(scene, "--chip", "208")
+    assert plan["journal_mb"] == round((2 * 60_000 + 4 * 208 * 300) / 2**20, 1) == 0.4
     assert planned(scene, "--no-resume")["journal_mb"] == 0
-    assert ", up to 0.1 MB for the journal on the disk" in run(scene).stdout
+    assert ", up to 0.4 MB for the journal on the disk" in run(scene).stdout
 
 
 def test_quiet_leaves_warnings_and_refusals(tmp_path):
