@@ -323,7 +323,7 @@ def test_what_a_later_scan_goes_on_from_needs_disk_too(tmp_path):
     plan = planned(scene, "--chip", "208")
     assert plan["journal_mb"] == round((2 * 60_000 + 4 * 208 * 300) / 2**20, 1) == 0.4
     assert planned(scene, "--no-resume")["journal_mb"] == 0
-    assert ", up to 0.4 MB for the journal on the disk" in run(scene).stdout
+    assert ", up to 0.4 MB for the journal on the disk" in run(scene, "--chip", "208").stdout
 
 
 def test_quiet_leaves_warnings_and_refusals(tmp_path):
