@@ -16,13 +16,12 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
-from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.flatgeobuf_check import check_flatgeobuf
 from geodeforest.geo.gpkg import LAYER, GeoPackageSink
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import Origin
-from geodeforest.geo.polygons import Feature
+from geodeforest.geo.polygons import Feature, Placed
 
 
 class FlatGeobufSink:
@@ -45,7 +44,7 @@ class FlatGeobufSink:
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features."""
         self._sink.write(features)

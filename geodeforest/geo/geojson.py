@@ -27,7 +27,7 @@ from geodeforest.geo.files import final_name, naming_faults
 from geodeforest.geo.ground import is_on_earth
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import JSON_START, MEMBER, Origin
-from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
+from geodeforest.geo.polygons import COLUMNS, Feature, Placed, columns, geometries
 from geodeforest.geo.positions import DECIMALS, ring_texts
 
 # An edge that is straight in a projected CRS bends in degrees: a longer one than this would
@@ -76,12 +76,12 @@ class GeoJSONSink:
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features; what was not assessed has no place here."""
         if not features:
             return
-        shapes = to_lonlat(geometries(features), self._crs, lonlat)
+        shapes = to_lonlat(geometries(features), self._crs, placed)
         off_earth = np.flatnonzero(~np.isfinite(shapely.bounds(shapes)).all(axis=1))
         if len(off_earth):
             raise OutputUnwritable(
@@ -157,22 +157,26 @@ def _joined(texts: Sequence[str], whole: Ints) -> list[str]:
     return ["[" + ",".join(texts[a:b]) + "]" for a, b in pairwise([0, *stops])]
 
 
-def to_lonlat(polygons: Geometries, crs: CRS, lonlat: Floats | None = None) -> Geometries:
+def to_lonlat(polygons: Geometries, crs: CRS, placed: Placed | None = None) -> Geometries:
     """Polygons of a CRS in rounded degrees of longitude and latitude on WGS 84.
 
     All are valid, exteriors counter-clockwise, and none is lost: one so small that rounding
     would leave nothing of it keeps more decimals. What the antimeridian cuts becomes a
     multipolygon. Where a corner cannot be placed on Earth, the geometry is not finite.
-    ``lonlat`` are the degrees (n, 2) of all points, if they are at hand.
+    ``placed`` is where they lie, if that is at hand.
     """
     longest = _LONGEST_GEOGRAPHIC_M if crs.is_geographic else _LONGEST_PROJECTED_M
     dense = with_short_edges(polygons, crs_length(crs, longest))
     count = shapely.get_num_coordinates(dense)
-    if lonlat is None or len(lonlat) != count.sum():
+    if placed is None or len(placed.lonlat) != count.sum():
         lonlat = in_degrees(shapely.get_coordinates(dense), crs)
-    on_earth, beyond = _extents(lonlat, np.cumsum(count) - count)
-    rounded: Geometries = shapely.set_coordinates(dense.copy(), _rounded(lonlat))
-    for i in np.flatnonzero(on_earth & (beyond | ~shapely.is_valid(rounded))).tolist():
+        placed = Placed(lonlat, np.zeros(len(dense), bool))
+    on_earth, beyond = _extents(placed.lonlat, np.cumsum(count) - count)
+    rounded: Geometries = shapely.set_coordinates(dense.copy(), _rounded(placed.lonlat))
+    wrong = beyond.copy()
+    doubtful = np.flatnonzero(on_earth & ~placed.is_firm)
+    wrong[doubtful] |= ~shapely.is_valid(rounded[doubtful])
+    for i in np.flatnonzero(wrong).tolist():
         rounded[i] = _valid(_cut(dense[i], crs) if beyond[i] else _placed(dense[i], crs))
     rounded[on_earth] = shapely.orient_polygons(rounded[on_earth])
     return rounded

@@ -15,12 +15,11 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 
-from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import Legend
 from geodeforest.geo.origin import MEMBER, Origin
-from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
+from geodeforest.geo.polygons import COLUMNS, Feature, Placed, columns, geometries
 
 if TYPE_CHECKING:
     import pyarrow
@@ -54,7 +53,7 @@ class GeoParquetSink:
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features."""
         self._waiting += features

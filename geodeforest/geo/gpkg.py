@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
-from geodeforest.core.arrays import Floats
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.gpkg_check import check_geopackage
 from geodeforest.geo.legend import NOT_ASSESSED_LEGEND, Legend
 from geodeforest.geo.origin import Origin, as_tags
-from geodeforest.geo.polygons import Feature, columns, geometries
+from geodeforest.geo.polygons import Feature, Placed, columns, geometries
 
 LAYER, NOT_ASSESSED_LAYER = "deforestation", "not_assessed"
 NOT_ASSESSED_COLUMNS = ("id", "area_ha", "pixels", "date", "scene")
@@ -78,7 +77,7 @@ class GeoPackageSink:
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features, and polygons of what was not assessed."""
         self._polygons.add(features)

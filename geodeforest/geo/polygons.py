@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -16,10 +16,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from geodeforest.core.arrays import Bools, Floats
 from geodeforest.core.decide import STEPS
 from geodeforest.core.spec import ConfidenceRule
 from geodeforest.core.trace import Region
-from geodeforest.geo.areas import Floats, Geometries, crs_points, measured
+from geodeforest.geo.areas import Geometries, crs_points, measured
+from geodeforest.geo.firm import longest_edges_px
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,25 @@ def features(regions: Sequence[Region], context: PolygonContext) -> list[Feature
     return placed_features(regions, context)[0]
 
 
+class Placed(NamedTuple):
+    """Features on Earth: degrees (n, 2) of all their points; and which of them are firm.
+
+    Those are valid in rounded degrees, too (see ``geo/firm.py``).
+    """
+
+    lonlat: Floats
+    is_firm: Bools
+
+
 def placed_features(
-    regions: Sequence[Region], context: PolygonContext
-) -> tuple[list[Feature], Floats]:
-    """Also the degrees (n, 2) of all points of the features, since measuring takes them."""
+    regions: Sequence[Region], context: PolygonContext, longest_firm_px: float = 0
+) -> tuple[list[Feature], Placed]:
+    """``features``, and where they lie, which measuring them tells.
+
+    They are firm if no edge is over ``longest_firm_px``.
+    """
     if not regions:
-        return [], np.empty((0, 2))
+        return [], Placed(np.empty((0, 2)), np.empty(0, bool))
     polygons = region_polygons(regions, context.transform)
     hectares, lonlat, sizes = measured(polygons, context.crs)
     # Said this way, a polygon whose area is unknown (NaN) is kept.
@@ -118,7 +133,8 @@ def placed_features(
         _feature(regions[i], polygons[i], float(hectares[i]), context)
         for i in np.flatnonzero(is_kept).tolist()
     ]
-    return found, lonlat[is_kept.repeat(sizes)]
+    is_firm = longest_edges_px(regions)[is_kept] <= longest_firm_px
+    return found, Placed(lonlat.compress(is_kept.repeat(sizes), axis=0), is_firm)
 
 
 def columns(batch: Sequence[Feature]) -> dict[str, NDArray[Any]]:

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from geodeforest.core.arrays import Floats
 from geodeforest.errors import MissingExtra, OptionError
 from geodeforest.geo.files import naming_faults
 from geodeforest.geo.geojson import GeoJSONSink
 from geodeforest.geo.ground import pyproj_crs
 from geodeforest.geo.legend import QML_START, Legend
 from geodeforest.geo.origin import Origin
-from geodeforest.geo.polygons import COLUMNS, Feature, columns, geometries
+from geodeforest.geo.polygons import COLUMNS, Feature, Placed, columns, geometries
 
 if TYPE_CHECKING:
     import geopandas
@@ -38,12 +37,11 @@ class VectorSink(Protocol):
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features; and polygons of what was not assessed, if the format has a place.
 
-        ``lonlat`` are the degrees (n, 2) of all points of the features, if they are at hand;
-        of edges of over 100 km, points in between are among them.
+        ``placed`` is where the features lie on Earth, if that is at hand.
         """
         ...
 
@@ -192,7 +190,7 @@ class MemorySink:
         self,
         features: Sequence[Feature],
         not_assessed: Sequence[Feature] = (),
-        lonlat: Floats | None = None,
+        placed: Placed | None = None,
     ) -> None:
         """Append features."""
         self._features += features

@@ -20,21 +20,19 @@ from geodeforest.core.spec import NOT_ASSESSED
 from geodeforest.core.trace import Region, RegionTracer
 from geodeforest.core.vertices import GridVertices
 from geodeforest.geo.areas import PixelAreas
-from geodeforest.geo.polygons import Feature, PolygonContext, features, placed_features
+from geodeforest.geo.firm import longest_firm_px
+from geodeforest.geo.polygons import Feature, Placed, PolygonContext, features, placed_features
 
 _MARGIN = 1.05
 """By how much the largest pixel may exceed the largest of a few."""
 
 
 class Finished(NamedTuple):
-    """Features that can no longer grow, and polygons of what was not assessed.
-
-    ``lonlat`` are the degrees (n, 2) of all points of the features.
-    """
+    """Features that can no longer grow, polygons of what was not assessed, where the first lie."""
 
     features: list[Feature]
     not_assessed: list[Feature]
-    lonlat: NDArray[np.float64]
+    placed: Placed
 
 
 @dataclass(slots=True)
@@ -85,6 +83,10 @@ class Vectoriser:
             context.outside,
             self._possible_from(height),
         )
+        self._longest_firm_px = 0
+        if not options.smooth:
+            grid = context.transform, context.crs, height, context.width
+            self._longest_firm_px = longest_firm_px(*grid)
         self.tally = Tally()
         self._outlined = 0
 
@@ -100,9 +102,9 @@ class Vectoriser:
         shaped = self._shaped(regions)
         wanted = [region for region in shaped if region.class_id != NOT_ASSESSED]
         unseen = [region for region in shaped if region.class_id == NOT_ASSESSED]
-        found, lonlat = placed_features(wanted, self._context)
+        found, placed = placed_features(wanted, self._context, self._longest_firm_px)
         self._count(found, wanted)
-        return Finished(found, features(unseen, replace(self._context, min_area_ha=0)), lonlat)
+        return Finished(found, features(unseen, replace(self._context, min_area_ha=0)), placed)
 
     def _possible_from(self, height: int) -> float:
         """Pixels from which a region may reach the minimum area, however its outline moves.

@@ -21,7 +21,7 @@ from geodeforest.core.trace import RegionTracer
 from geodeforest.errors import OutputUnwritable
 from geodeforest.geo.areas import measured
 from geodeforest.geo.geojson import GeoJSONSink, to_lonlat
-from geodeforest.geo.polygons import geometries, region_polygons
+from geodeforest.geo.polygons import Placed, geometries, region_polygons
 
 UTM_60 = CRS.from_epsg(32660)
 
@@ -108,7 +108,8 @@ def test_degrees_that_are_at_hand_change_nothing(tmp_path, size_m):
     many = [*boxes(3), feature(shapely.box(7e5, 9.6e6, 7e5 + size_m, 9.6e6 + size_m), 4)]
     apart = written(tmp_path / "apart.geojson", many)
     with GeoJSONSink(tmp_path / "known.geojson", UTM) as sink:
-        sink.write(many, lonlat=measured(geometries(many), UTM).lonlat)
+        lonlat = measured(geometries(many), UTM).lonlat
+        sink.write(many, placed=Placed(lonlat, np.zeros(4, bool)))
     assert (tmp_path / "known.geojson").read_bytes() == apart.read_bytes()
 
 

@@ -199,11 +199,11 @@ def test_features_do_not_depend_on_their_batch():
 
 @pytest.mark.parametrize("min_area_ha", [0, 0.05, 1])
 def test_degrees_of_all_points_come_with_the_features(min_area_ha):
-    found, lonlat = placed_features(traced(RING), context(min_area_ha=min_area_ha))
+    found, placed = placed_features(traced(RING), context(min_area_ha=min_area_ha))
     assert len(found) == {0: 2, 0.05: 1, 1: 0}[min_area_ha]
     to_lonlat = pyproj.Transformer.from_crs(32721, 4326, always_xy=True)
     points = shapely.get_coordinates(geometries(found))
-    np.testing.assert_array_equal(lonlat.T, to_lonlat.transform(*points.T))
+    np.testing.assert_array_equal(placed.lonlat.T, to_lonlat.transform(*points.T))
 
 
 def test_no_regions_give_no_features():
