@@ -105,7 +105,6 @@ class RegionTracer:
 
     def finish(self) -> list[Region]:
         """Return the regions that reach the scene's last row."""
-        self._forget()
         beyond = np.full((1, self._stride - 1), NOTHING, np.uint16)
         return self._advance(beyond, None, last=True)
 

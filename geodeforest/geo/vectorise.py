@@ -87,16 +87,23 @@ class Vectoriser:
         if not options.smooth:
             grid = context.transform, context.crs, height, context.width
             self._longest_firm_px = longest_firm_px(*grid)
+        self._closed: list[Region] = []
         self.tally = Tally()
         self._outlined = 0
 
     def feed(self, classes: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> Finished:
-        """Take the next rows (rows, cols) of class ids, and of stored scores if there are any."""
-        return self._finished(self._tracer.feed(classes, scores))
+        """Take the next rows (rows, cols) of class ids, and of stored scores if there are any.
+
+        Returns what came to its end in the rows before. So what does in the last ones is outlined
+        together with what reaches beyond them: of a small scene that is all.
+        """
+        finished = self._finished(self._closed)
+        self._closed = self._tracer.feed(classes, scores)
+        return finished
 
     def finish(self) -> Finished:
-        """What reaches the last row."""
-        return self._finished(self._tracer.finish())
+        """What came to its end in the last rows, and what reaches beyond them."""
+        return self._finished(self._closed + self._tracer.finish())
 
     def _finished(self, regions: Sequence[Region]) -> Finished:
         shaped = self._shaped(regions)

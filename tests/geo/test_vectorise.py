@@ -80,6 +80,21 @@ def test_features_do_not_depend_on_how_rows_are_fed(options, height):
     assert parts[2].features > 3
 
 
+def test_rows_that_are_fed_at_once_are_outlined_at_once():
+    """Outlining costs as much for few regions as for many."""
+    classes, options = random_map(), VectorOptions(0)
+    worker = Vectoriser(context(50), (1,), options, METRIC, len(classes))
+    assert worker.feed(classes).features == []
+    assert worker.finish().features == vectorised(classes)[0]
+
+
+def test_what_ends_comes_with_the_next_rows():
+    classes = random_map(shape=(60, 50))
+    worker = Vectoriser(context(50), (1,), VectorOptions(0), METRIC, len(classes))
+    assert worker.feed(classes[:40]).features == []
+    assert len(worker.feed(classes[40:50]).features) > 3
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_features_are_the_same_with_and_without_the_not_assessed(options):
     classes = random_map(2)
