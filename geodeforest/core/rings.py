@@ -54,9 +54,10 @@ def area_px(regions: Iterable[Region]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rings:
-    """Closed rings one after the other: the numbers of their vertices, and their lengths."""
+    """Closed rings one after the other: their vertices, which are nodes, and their lengths."""
 
     vertex: Ints
+    is_node: Bools
     length: Ints
     stride: int
 
@@ -65,8 +66,8 @@ class Rings:
         """The outlines of regions, with all nodes on them, from which they begin."""
         outlines = [ring for region in regions for ring in region.rings]
         row, col = np.concatenate(outlines).T
-        rings = cls(row * stride + col, np.array([len(ring) for ring in outlines]), stride)
-        return rings._with_nodes(nodes)._from_nodes(nodes)
+        vertex, length = row * stride + col, np.array([len(ring) for ring in outlines])
+        return cls(vertex, _among(vertex, nodes), length, stride)._with_nodes(nodes)._from_nodes()
 
     @property
     def points(self) -> Ints:
@@ -81,51 +82,54 @@ class Rings:
     def _with_nodes(self, nodes: Ints) -> Rings:
         """With the nodes that lie inside straight edges: neighbours turn or end there."""
         begin, end = self.vertex[:-1], self.vertex[1:]
-        upright = (end - begin) % self.stride == 0
-        # Nodes by row, then by column: along an edge they stand side by side in one of the two.
-        row, col = np.divmod(nodes, self.stride)
-        order = np.lexsort((row, col))
-        table = np.concatenate([nodes, nodes[order]])
-        span = int(max(self.vertex.max(), nodes.max(initial=0))) // self.stride + 1
-        sideways = (col * span + row)[order]
         low, high = np.minimum(begin, end), np.maximum(begin, end)
-        low, high = (
-            np.where(upright, v % self.stride * span + v // self.stride, v) for v in (low, high)
-        )
-        first, count = np.empty_like(begin), np.empty_like(begin)
-        for which, keys, base in ((~upright, nodes, 0), (upright, sideways, len(nodes))):
-            edge = np.flatnonzero(which)
-            at = np.searchsorted(keys, low.take(edge), "right")
-            first[edge], count[edge] = base + at, np.searchsorted(keys, high.take(edge)) - at
-        count[(np.cumsum(self.length) - 1)[:-1]] = 0  # no edge leads from ring to ring
+        upright = (high - low) % self.stride == 0
+        longer = high - low > np.where(upright, self.stride, 1)
+        longer[(np.cumsum(self.length) - 1)[:-1]] = False  # no edge leads from ring to ring
+        flat, tall = np.flatnonzero(longer & ~upright), np.flatnonzero(longer & upright)
+        # Along an edge nodes stand side by side if they are ordered by row, or else by column.
+        downwards = self._by_column(nodes)
+        order = np.argsort(downwards)
+        first, count = np.zeros_like(begin), np.zeros_like(begin)
+        first[flat], count[flat] = _inside(nodes, low.take(flat), high.take(flat))
+        ends = self._by_column(low.take(tall)), self._by_column(high.take(tall))
+        first[tall], count[tall] = _inside(downwards.take(order), *ends)
+        first[tall] += len(nodes)
+        table = np.concatenate([nodes, nodes.take(order)])
         return self._inserted(table, first, count, end < begin)
+
+    def _by_column(self, vertex: Ints) -> Ints:
+        """Numbers that rise down each column, and from column to column."""
+        row, col = np.divmod(vertex, self.stride)
+        return col << 32 | row
 
     def _inserted(self, table: Ints, first: Ints, count: Ints, backwards: Bools) -> Rings:
         """With ``count`` entries of ``table`` from ``first`` on after each point but the last."""
         place = np.arange(len(self.vertex)) + np.concatenate([[0], np.cumsum(count)])
         edge, step = expanded(count)
-        vertex = np.empty(place[-1] + 1, np.int64)
-        vertex[place] = self.vertex
+        vertex, is_node = np.empty(place[-1] + 1, np.int64), np.ones(place[-1] + 1, bool)
+        vertex[place], is_node[place] = self.vertex, self.is_node
         vertex[place[edge] + 1 + step] = table[
             first[edge] + np.where(backwards[edge], count[edge] - 1 - step, step)
         ]
         more = np.add.reduceat(np.append(count, 0), self.start)
-        return replace(self, vertex=vertex, length=self.length + more)
+        return Rings(vertex, is_node, self.length + more, self.stride)
 
-    def _from_nodes(self, nodes: Ints) -> Rings:
+    def _from_nodes(self) -> Rings:
         """Turned to begin at their first node; where there is none, at the least vertex still."""
         _, step = expanded(self.length)
-        to_node = np.where(among(self.vertex, nodes), step, np.iinfo(np.int64).max)
+        to_node = np.where(self.is_node, step, np.iinfo(np.int64).max)
         turn = np.minimum.reduceat(to_node, self.start) % np.iinfo(np.int64).max
         step += turn.repeat(self.length)
         around = (self.length - 1).repeat(self.length)
         step -= np.where(step >= around, around, 0)
         step += self.start.repeat(self.length)
-        return replace(self, vertex=self.vertex.take(step))
+        return replace(self, vertex=self.vertex.take(step), is_node=self.is_node.take(step))
 
-    def ends(self, nodes: Ints) -> Bools:
+    @property
+    def is_end(self) -> Bools:
         """Where arcs begin and end: nodes, and the first and last points of rings."""
-        ends = among(self.vertex, nodes)
+        ends = self.is_node.copy()
         ends[self.start] = ends[np.cumsum(self.length) - 1] = True
         return ends
 
@@ -136,7 +140,13 @@ def expanded(count: Ints) -> tuple[Ints, Ints]:
     return entry, np.arange(len(entry)) - (np.cumsum(count) - count).repeat(count)
 
 
-def among(numbers: Ints, rising: Ints) -> Bools:
+def _inside(rising: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """Of ascending numbers, the index of the first one between two, and how many there are."""
+    first = np.searchsorted(rising, low, "right")
+    return first, np.searchsorted(rising, high) - first
+
+
+def _among(numbers: Ints, rising: Ints) -> Bools:
     """Which numbers are among ascending ones."""
     if not len(rising):
         return np.zeros(len(numbers), bool)

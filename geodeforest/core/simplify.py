@@ -96,7 +96,7 @@ def simplify_outlines(
         if tolerance == 0:
             shared += with_rings(some, rings.points, rings.length)
             continue
-        slopes = Slopes.of(rings, vertices.nodes, cut=cut)
+        slopes = Slopes.of(rings, cut=cut)
         kept = _Arcs(slopes, vertices, metric).kept(left)
         length = np.add.reduceat(kept, np.cumsum(slopes.length) - slopes.length, dtype=np.int64)
         stay = np.flatnonzero(kept)

@@ -13,7 +13,7 @@ import numpy as np
 
 from geodeforest.core.arrays import Bools, Ints
 from geodeforest.core.orders import order_by
-from geodeforest.core.rings import Rings, among, expanded
+from geodeforest.core.rings import Rings, expanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,11 @@ class Slopes:
     length: Ints
 
     @classmethod
-    def of(cls, rings: Rings, nodes: Ints, *, cut: bool) -> Slopes:
+    def of(cls, rings: Rings, *, cut: bool) -> Slopes:
         """The slopes of rings; without ``cut`` they run through the pixels' corners as before."""
-        is_corner = ~among(rings.vertex, nodes)
-        corners = _Corners.of(rings, is_corner, rings.ends(nodes))
-        is_cut = is_corner & ~corners.sharp() if cut else np.zeros(len(is_corner), bool)
-        return corners.marked(is_corner, is_cut)
+        corners = _Corners.of(rings)
+        is_cut = corners.is_corner & ~corners.sharp() if cut else np.zeros_like(corners.is_corner)
+        return corners.marked(is_cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class _Corners:
     turn: Ints
 
     @classmethod
-    def of(cls, rings: Rings, is_corner: Bools, is_end: Bools) -> _Corners:
+    def of(cls, rings: Rings) -> _Corners:
         row, col = rings.points.T
         start, stop = rings.start, np.cumsum(rings.length) - 1
         back, on = np.arange(len(row)) - 1, np.arange(len(row)) + 1
@@ -65,8 +64,8 @@ class _Corners:
             rings,
             row,
             col,
-            is_corner,
-            is_end,
+            ~rings.is_node,
+            rings.is_end,
             before=abs(row_in) + abs(col_in),
             after=abs(row_out) + abs(col_out),
             turn=np.sign(row_in * col_out - col_in * row_out),
@@ -94,9 +93,9 @@ class _Corners:
         stays[stop] = stays[self.rings.start]
         return stays
 
-    def marked(self, is_corner: Bools, is_cut: Bools) -> Slopes:
+    def marked(self, is_cut: Bools) -> Slopes:
         """With the marks beside each corner, of which those beside a cut are usable."""
-        begins, ends = is_corner[:-1].copy(), is_corner[1:].copy()
+        begins, ends = self.is_corner[:-1].copy(), self.is_corner[1:].copy()
         between = (np.cumsum(self.rings.length) - 1)[:-1]  # no edge leads from ring to ring
         begins[between] = ends[between] = False
         single = begins & ends & (self.after[:-1] == 1)

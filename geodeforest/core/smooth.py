@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geodeforest.core.arrays import Bools, Floats, Ints
-from geodeforest.core.rings import Rings, among, batches, with_rings
+from geodeforest.core.rings import Rings, batches, with_rings
 from geodeforest.core.trace import Region
 from geodeforest.core.vertices import GridVertices
 
@@ -33,7 +33,7 @@ def smooth_outlines(regions: Sequence[Region], vertices: GridVertices) -> list[R
     """
     smooth: list[Region] = []
     for some in batches(regions):
-        outlines = _Outlines.of(Rings.of(some, vertices.nodes, vertices.stride), vertices.nodes)
+        outlines = _Outlines.of(Rings.of(some, vertices.nodes, vertices.stride))
         for share, reach in PASSES:
             outlines = outlines.cut(share, reach)
         smooth += with_rings(some, *outlines.closed())
@@ -49,13 +49,11 @@ class _Outlines:
     fixed: Bools
 
     @classmethod
-    def of(cls, rings: Rings, nodes: Ints) -> _Outlines:
+    def of(cls, rings: Rings) -> _Outlines:
         is_open = np.ones(len(rings.vertex), bool)
         is_open[rings.start] = False  # the last point stands for both
         ring = np.arange(len(rings.length)).repeat(rings.length - 1)
-        return cls(
-            rings.points[is_open].astype(np.float64), ring, among(rings.vertex[is_open], nodes)
-        )
+        return cls(rings.points[is_open].astype(np.float64), ring, rings.is_node[is_open])
 
     def closed(self) -> tuple[Floats, Ints]:
         """Closed rings, and their lengths."""

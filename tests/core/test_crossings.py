@@ -45,7 +45,7 @@ def traced(classes):
 
 def slopes_of(regions, vertices, *, cut):
     rings = Rings.of(regions, vertices.nodes, vertices.stride)
-    return Slopes.of(rings, vertices.nodes, cut=cut)
+    return Slopes.of(rings, cut=cut)
 
 
 def arcs(slopes):
