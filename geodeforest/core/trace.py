@@ -165,10 +165,12 @@ class RegionTracer:
         pixels, score_sum, score_min = stop - start, np.zeros_like(start), np.zeros_like(start)
         pixels[:old], score_min[:old] = 0, np.iinfo(np.uint8).max
         if scores is not None and old < len(target):
-            flat = np.pad(scores, ((0, 0), (0, 1))).ravel()
-            ends = np.stack([start, stop], axis=1)[old:].ravel() - 1 - self._stride
-            score_sum[old:] = np.add.reduceat(flat, ends, dtype=np.int64)[::2]
-            score_min[old:] = np.minimum.reduceat(flat, ends)[::2]
+            ends = np.stack([start, stop], axis=1)[old:]
+            # Scores have neither the row above nor the pixels of nothing between the rows.
+            ends -= self._stride + (ends[:, :1] - 1) // self._stride
+            begins, flat = ends.ravel()[:-1], scores.ravel()[: ends[-1, 1]]
+            score_sum[old:] = np.add.reduceat(flat, begins, dtype=np.int64)[::2]
+            score_min[old:] = np.minimum.reduceat(flat, begins)[::2]
         unobserved = strip.near(self._is_unobserved[strip.code])
         return {
             "code": strip.code[target].astype(np.int64),
