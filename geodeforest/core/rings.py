@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def batches(regions: Sequence[Region]) -> Iterator[Sequence[Region]]:
 def with_rings(regions: Sequence[Region], points: NDArray[Any], length: Ints) -> list[Region]:
     """The regions with other rings: points (n, 2), one ring after the other, and their lengths."""
     parts = (points[a:b] for a, b in pairwise([0, *np.cumsum(length).tolist()]))
-    return [replace(region, rings=tuple(next(parts) for _ in region.rings)) for region in regions]
+    return [replace(region, rings=tuple(islice(parts, len(region.rings)))) for region in regions]
 
 
 def area_px(regions: Iterable[Region]) -> float:

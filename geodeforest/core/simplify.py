@@ -163,13 +163,13 @@ class _Arcs:
 
     def _halves(self, parts: _Parts, far: Ints, kept: Bools) -> _Parts:
         """Parts split at their farthest points, which are set in ``kept``."""
-        kept[self._bends[far]] = True
+        kept[self._bends.take(far)] = True
         # Both halves of a loop must keep a point, or they would fall on each other.
-        loop = self._mark[parts.first] == self._mark[parts.last]
+        loop = self._mark.take(parts.first) == self._mark.take(parts.last)
         return _Parts.between(
             np.concatenate([parts.first, far]),
             np.concatenate([far, parts.last]),
-            np.tile(loop, 2),
+            np.concatenate([loop, loop]),
         )
 
     def _farthest(self, parts: _Parts) -> tuple[Ints, Floats]:
@@ -192,18 +192,18 @@ class _Arcs:
         """How far points are from their chords, and the unit of each chord in metres.
 
         In place, as this is most of simplifying's time. Beside a chord it is twice the area of a
-        triangle of half pixels: a whole number, so that points as far are exactly as far.
+        triangle of half pixels: a whole number, so that points as far are exactly as far, and the
+        neighbour, who comes the other way, finds the same.
         """
-        # From the lesser end: the neighbour, who comes the other way, has to find the same.
-        back = self._mark[parts.first] > self._mark[parts.last]
-        a, b = np.where(back, parts.last, parts.first), np.where(back, parts.first, parts.last)
-        rows, cols = self._row[b] - self._row[a], self._col[b] - self._col[a]
+        row_a, col_a = self._row.take(parts.first), self._col.take(parts.first)
+        rows, cols = self._row.take(parts.last) - row_a, self._col.take(parts.last) - col_a
         y, x = self._metric.metres(rows, cols)
         length = np.hypot(y, x)
-        unit = np.where(length > 0, self._metric.area / 4 / np.where(length > 0, length, 1), 1.0)
+        unit = np.ones_like(length)
+        np.divide(self._metric.area / 4, length, out=unit, where=length > 0)
         # A step along the chord, from its middle, for each row and for each column.
         by_row, by_col = self._metric.along(y, x)
-        chords = np.stack([self._row[a], self._col[a], rows, cols, by_row, by_col, length**2 / 2])
+        chords = np.array([row_a, col_a, rows, cols, by_row, by_col, length**2 / 2])
         row, col, rows, cols, by_row, by_col, half = chords.repeat(count, axis=1)
         np.subtract(self._row.take(inner), row, out=row)
         np.subtract(self._col.take(inner), col, out=col)
@@ -211,15 +211,16 @@ class _Arcs:
         by_row += np.multiply(by_col, col, out=by_col)
         by_row -= half
         beyond = np.flatnonzero(np.abs(by_row, out=by_col) >= half)
-        of = np.searchsorted(np.cumsum(count), beyond, "right")
-        at_end = by_row[beyond] > 0
+        at_end = by_row.take(beyond) > 0
         y, x = self._metric.metres(
-            row[beyond] - at_end * rows[beyond], col[beyond] - at_end * cols[beyond]
+            row.take(beyond) - at_end * rows.take(beyond),
+            col.take(beyond) - at_end * cols.take(beyond),
         )
         height = np.multiply(row, cols, out=cols)
         height -= np.multiply(col, rows, out=rows)
         np.abs(height, out=height)
-        height[beyond] = np.hypot(y, x) / unit[of]
+        of = np.searchsorted(np.cumsum(count), beyond, "right")
+        height[beyond] = np.hypot(y, x) / unit.take(of)
         return height, unit
 
 
