@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodeforest.core.arrays import Bools, Ints
+from geodeforest.core.orders import order_by
 from geodeforest.core.trace import Region
 
 _POINTS = 2**18
@@ -89,7 +90,7 @@ class Rings:
         flat, tall = np.flatnonzero(longer & ~upright), np.flatnonzero(longer & upright)
         # Along an edge nodes stand side by side if they are ordered by row, or else by column.
         downwards = self._by_column(nodes)
-        order = np.argsort(downwards)
+        order = order_by(downwards)
         first, count = np.zeros_like(begin), np.zeros_like(begin)
         first[flat], count[flat] = _inside(nodes, low.take(flat), high.take(flat))
         ends = self._by_column(low.take(tall)), self._by_column(high.take(tall))

@@ -213,7 +213,7 @@ class RegionTracer:
         if not len(which):
             return []
         last_row, first = facts["last"][which] // self._stride, facts["first"][which]
-        which = which[np.lexsort((first, last_row))]
+        which = which[order_by(first, last_row)]
         rank = np.full(len(facts["code"]), -1)
         rank[which] = np.arange(len(which))
         region = rank.take(owner)
@@ -242,7 +242,8 @@ def _outlines(region: Ints, key: Ints, stride: int) -> list[tuple[Ints, ...]]:
     Along a row, corners of a region pair up into its horizontal edges, along a column
     into its vertical ones; edges that share corners make up rings.
     """
-    region, key = _sorted(region, key)
+    order = order_by(key - key.min(), region)
+    region, key = region.take(order), key.take(order)
     # Two corners at one vertex: the region's pixels touch diagonally. Each was taken to turn
     # around its own pixel, since it was not known yet whether the two belong together.
     twin = np.flatnonzero((region[1:] == region[:-1]) & (key[1:] >> 3 == key[:-1] >> 3))
@@ -307,16 +308,6 @@ def _cycles(following: Ints) -> tuple[Ints, Ints]:
 def _split(values: Items, stops: Ints) -> list[Items]:
     """The parts of a sequence up to each stop."""
     return [values[a:b] for a, b in pairwise([0, *stops.tolist()])]
-
-
-def _sorted(region: Ints, key: Ints) -> tuple[Ints, Ints]:
-    """Order corners by region, then by key."""
-    # One number sorts five times faster than two. It fits 63 bits in scenes of up to
-    # 10^12 pixels, since fewer than 2^20 regions can end within a strip.
-    base, span = key.min(), np.ptp(key) + 1
-    both = np.sort(region * span + (key - base))
-    region, key = np.divmod(both, span)
-    return region, key + base
 
 
 def _merged(tables: Sequence[Table], group: Ints) -> Table:
