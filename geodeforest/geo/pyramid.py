@@ -109,7 +109,7 @@ class _Growing:
     def _flush(self, rows: Bytes) -> Bytes:
         halves = []
         for col in range(0, self.width, BLOCK_PX):
-            block = rows[:, col : col + BLOCK_PX]
+            block = np.ascontiguousarray(rows[:, col : col + BLOCK_PX])
             value = self._write(block)
             if value == NOT_ASSESSED:  # as most blocks of a sparse scene
                 rows_left, cols_left = (-(-length // 2) for length in block.shape)
