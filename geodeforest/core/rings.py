@@ -26,7 +26,7 @@ def batches(regions: Sequence[Region]) -> Iterator[Sequence[Region]]:
     """The regions in portions of bounded outline."""
     begin = total = 0
     for i, region in enumerate(regions):
-        size = sum(len(ring) for ring in region.rings)
+        size = sum(map(len, region.rings))
         if i > begin and total + size > _POINTS:
             yield regions[begin:i]
             begin, total = i, 0

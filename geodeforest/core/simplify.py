@@ -142,24 +142,25 @@ class _Arcs:
         cut = np.flatnonzero(kept[self._bends])
         parts = _Parts.between(cut[:-1], cut[1:], np.ones(len(cut) - 1, bool))
         while len(parts.first):
-            near, far = self._near(parts, tolerance, kept)
+            near = self._near(parts, tolerance, kept)
             chords = self._bends[near.first], self._bends[near.last]
-            crossed = crossed_chords(self._slopes, self._vertices, *chords)
-            parts = self._halves(near.only(crossed), far[crossed], kept)
+            parts = near.only(crossed_chords(self._slopes, self._vertices, *chords))
+            if len(parts.first):
+                parts = self._halves(parts, self._farthest(parts)[0], kept)
         return kept
 
-    def _near(self, parts: _Parts, tolerance: float, kept: Bools) -> tuple[_Parts, Ints]:
-        """Parts of parts that are near to their chords, with the farthest points of each.
+    def _near(self, parts: _Parts, tolerance: float, kept: Bools) -> _Parts:
+        """Parts of parts that are near to their chords.
 
         Sets in ``kept`` the points where they were split.
         """
-        found: list[tuple[_Parts, Ints]] = []
+        found: list[_Parts] = []
         while len(parts.first):
             far, height = self._farthest(parts)
             split = (parts.must & (height > 0)) | (height > tolerance)
-            found.append((parts.only(~split), far[~split]))
+            found.append(parts.only(~split))
             parts = self._halves(parts.only(split), far[split], kept)
-        return _Parts.all_of([near for near, _ in found]), np.concatenate([far for _, far in found])
+        return _Parts.all_of(found)
 
     def _halves(self, parts: _Parts, far: Ints, kept: Bools) -> _Parts:
         """Parts split at their farthest points, which are set in ``kept``."""

@@ -133,10 +133,10 @@ def roots(count: int, one: Ints, other: Ints) -> Ints:
     """
     root = np.arange(count)
     while len(one):
-        one, other = root[one], root[other]
-        apart = one != other
-        one, other = one[apart], other[apart]
+        one, other = root.take(one), root.take(other)
+        apart = np.flatnonzero(one != other)
+        one, other = one.take(apart), other.take(apart)
         np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
-        while not np.array_equal(further := root[root], root):
+        while not np.array_equal(further := root.take(root), root):
             root = further
     return root
