@@ -245,8 +245,7 @@ def scan_to(
         with read.unchanged():
             frame = work.run(rows, targets, outputs, plan.crew)
         record["files"] = written_files(targets, outputs)
-        outputs.flush()
-        targets.in_turn()
+        targets.in_turn(outputs.flush)
         report = work.report(record, targets, time.perf_counter() - started, frame)
         _say_what_is_missing(report)
         if targets.report is not None:

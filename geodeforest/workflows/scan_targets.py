@@ -29,8 +29,8 @@ class Targets:
 
     ``scratch`` is the folder of rasters that nobody named. ``resume`` goes on where the same scan
     was broken off. With ``lingers`` a finished scan is not done again until ``forget`` is called.
-    ``in_turn`` is called when nothing remains but to tell of the results and to give them their
-    names, and may wait until that is due.
+    ``in_turn`` is given the wait for the disk, when nothing remains after it but to tell of the
+    results and to give them their names; it has to call that, and may wait until they are due.
 
     Raises:
         OptionError: a file's extension is not that of its content.
@@ -45,7 +45,7 @@ class Targets:
     scratch: Scratch | None = None
     resume: bool = True
     lingers: bool = False
-    in_turn: Callable[[], None] = lambda: None
+    in_turn: Callable[[Callable[[], None]], None] = lambda flush: flush()
 
     def __post_init__(self) -> None:
         for path in self.polygons:

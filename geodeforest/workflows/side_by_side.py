@@ -1,8 +1,9 @@
 """Several scenes, one after the other; those of a few chips side by side.
 
 A scene of few chips cannot keep the processors at work: while it is opened, and while its
-polygons are made, the network rests. So such scenes share the processors, a thread for each, since
-more would only wait for Python's lock. They still come to their end in the order given: one that
+polygons are made, the network rests. So such scenes share the processors, each in one thread: more
+at work than there are processors would only wait for Python's lock. While the files of some are
+flushed to the disk others are at work. They still come to their end in the order given: one that
 fails leaves those behind it as if they had not been begun.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -31,6 +33,9 @@ CHIPS_PER_THREAD = 2
 """A scene of more chips keeps the threads at work by itself for most of its time."""
 
 _LOOK_SECONDS = 0.1
+
+_LANES_PER_THREAD = 2
+"""One scene at work, and one that waits for the disk or for its turn."""
 
 Finish: TypeAlias = Callable[[Progress], ScanReport]
 """Brings a scene to its end, telling how far it is; returns its report or raises its error."""
@@ -69,12 +74,12 @@ def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -
         if lanes == 1:
             yield from (partial(scan, job) for job in some)
             continue
-        with _Lanes(some, in_place, lanes, predictor) as beside:
+        with _Lanes(some, in_place, (lanes, threads), predictor) as beside:
             yield from (partial(beside.finish, number) for number in range(len(some)))
 
 
 def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
-    """How many scenes at a time: one for each thread.
+    """How many scenes at a time, those that wait for the disk or for their turn included.
 
     They are less where the budget is too small; a process with limits of its own does one at a
     time, as those were set for that.
@@ -83,7 +88,7 @@ def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
         return 1
     program = max(job.program_mb for job in jobs)
     each = max(1, *(job.memory_mb - job.program_mb for job in jobs))
-    return max(1, min(threads, len(jobs), (budget_mb - program) // each))
+    return max(1, min(_LANES_PER_THREAD * threads, len(jobs), (budget_mb - program) // each))
 
 
 def _scan(
@@ -135,17 +140,20 @@ class _Turns:
 
 
 class _Lanes:
-    """Scans of several scenes at a time, each in a thread of its own from its begin to its end."""
+    """Scans of several scenes, each in a thread of its own from its begin to its end.
+
+    ``counts`` are how many at a time, and how many of these may be at work.
+    """
 
     def __init__(
         self,
         jobs: Sequence[Job],
         scan: Callable[[Job, Progress], ScanReport],
-        lanes: int,
+        counts: tuple[int, int],
         predictor: Predictor,
     ) -> None:
         self._jobs, self._scan, self._predictor = jobs, scan, predictor
-        self._pool = Threads(lanes)
+        self._pool, self._processors = Threads(counts[0]), threading.Semaphore(counts[1])
         self._turns = _Turns()
         self._done = [(0, job.chips) for job in jobs]
         self._futures: list[Future[ScanReport]] = []
@@ -176,12 +184,16 @@ class _Lanes:
             self._turns.check()
             self._done[number] = done, total
 
-        def in_turn() -> None:
+        def in_turn(flush: Callable[[], None]) -> None:
+            processor.close()
+            flush()
             self._turns.wait_for(number)
 
-        self._turns.check()
         job = self._jobs[number]
-        report = self._scan(replace(job, targets=replace(job.targets, in_turn=in_turn)), heed)
+        with ExitStack() as processor:
+            processor.enter_context(self._processors)
+            self._turns.check()
+            report = self._scan(replace(job, targets=replace(job.targets, in_turn=in_turn)), heed)
         self._turns.wait_for(number)  # one that was finished before has nothing to put in place
         self._turns.pass_on()
         return report

@@ -185,7 +185,6 @@ def test_a_scene_that_comes_to_its_network_late_is_stopped_too(tmp_path):
 
 
 def test_a_scene_beside_others_is_one_threads_work(tmp_path):
-    """More threads than processors would wait for Python's lock."""
     before, counts = threading.active_count(), []
 
     class Counting(ThresholdPredictor):
@@ -195,7 +194,34 @@ def test_a_scene_beside_others_is_one_threads_work(tmp_path):
 
     scanned(scenes(tmp_path, 12), tmp_path / "out", Counting(), threads=2)
     assert len(counts) == 12
-    assert max(counts) == 2
+    assert max(counts) == 4  # two at work, and two that wait for the disk
+
+
+def test_no_more_scenes_are_at_work_than_threads(tmp_path):
+    """More would wait for Python's lock."""
+    model = Watched(pause=0.02)
+    scanned(scenes(tmp_path, 8), tmp_path / "out", model, threads=2)
+    assert max(model.most) == 2
+
+
+def test_others_are_at_work_while_files_are_flushed(tmp_path, monkeypatch):
+    came, third, late, flush = [], threading.Event(), [], OutputSet.flush
+
+    class Coming(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            came.append(1)
+            if len(came) == 3:
+                third.set()
+            return super().predict(chips)
+
+    def slow(outputs):
+        if not third.wait(20):
+            late.append(outputs)
+        flush(outputs)
+
+    monkeypatch.setattr(OutputSet, "flush", slow)
+    scanned(scenes(tmp_path, 4), tmp_path / "out", Coming(), threads=2)
+    assert late == []
 
 
 def test_progress_is_told_of_the_scene_that_is_waited_for(tmp_path):
@@ -217,7 +243,7 @@ def test_scenes_side_by_side_keep_the_budget(memories, budget, threads):
     program = 140
     jobs = [Job("s.tif", Targets(), 1, memory, program) for memory in memories]
     lanes = lanes_for(jobs, budget, threads)
-    assert 1 <= lanes <= min(threads, len(jobs))
+    assert 1 <= lanes <= min(2 * threads, len(jobs))
     assert program + lanes * (max(memories) - program) <= budget
     assert threads > 1 or lanes == 1
 
