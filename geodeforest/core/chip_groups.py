@@ -19,7 +19,7 @@ class ChipGroup:
     """Neighbouring chips of a row, the first of them by its number, with the pixels under them.
 
     ``pixels`` begin at the first chip's corner, end with the scene at the latest, and may go on
-    below the chips.
+    below the chips. The bands of each lie side by side in memory.
     """
 
     row: ChipRow
@@ -75,7 +75,8 @@ def _read(
     if above is not None and rows == wanted.height:
         return above
     height, width = wanted.height - rows, wanted.width - cols
-    fresh = scene.read(Window(wanted.row + rows, wanted.col + cols, height, width))
+    missing = Window(wanted.row + rows, wanted.col + cols, height, width)
+    fresh = scene.read(missing).bands_last()
     if left is not None:
         fresh = Pixels.joined([left.crop(slice(rows, None), slice(None)), fresh], axis=1)
     return fresh if above is None else Pixels.joined([above, fresh], axis=0)

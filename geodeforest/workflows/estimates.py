@@ -133,6 +133,7 @@ def chip_seconds(plan: ScanPlan, predictor: Predictor) -> tuple[float, float]:
     spec, side = predictor.spec, plan.grid.chip
     bands = len(spec.bands)
     pixels = Pixels(np.zeros((bands, side, side), np.uint16), np.ones((side, side), bool))
+    pixels = pixels.bands_last()
     level = None
     if spec.scene_inputs:
         level = np.zeros((1, len(spec.scene_inputs) * bands), np.float32)

@@ -110,6 +110,31 @@ def test_bands_come_last_in_the_input():
     assert image.dtype == np.float32
 
 
+@given(
+    st.sampled_from(["uint8", "uint16", "int32", "float32", "float64"]),
+    st.sampled_from([BandScale(0, 255), BandScale(3, 99), BandScale((0, 7.5, 1), (255, 200, 9))]),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_input_is_the_same_however_pixels_lie_in_memory(dtype, scale, seed):
+    rng = np.random.default_rng(seed)
+    values, valid = rng.integers(0, 256, (3, 9, 7)).astype(dtype), rng.random((9, 7)) < 0.8
+    fill = np.array([0.1, 0.2, 0.3], np.float32)
+    expected = np.stack(list(scale(values)), axis=-1)
+    expected[~valid] = fill
+    for whole in (Pixels(values, valid), Pixels(values, valid).bands_last()):
+        image = to_input(whole.crop(slice(2, 8), slice(1, 6)), scale, fill)
+        assert image.tobytes() == expected[2:8, 1:6].tobytes()
+
+
+def test_bands_last_in_memory_stay_so_when_pixels_are_copied_and_joined():
+    whole = pixels(np.arange(60).reshape(3, 4, 5)).bands_last()
+    copied = whole.crop(slice(1, 3), slice(1, 4)).copy()
+    joined = Pixels.joined([whole, whole.copy()], axis=0)
+    for part in (whole, copied, joined):
+        assert part.values.transpose(1, 2, 0).flags.c_contiguous
+    np.testing.assert_array_equal(joined.values[:, :4], np.arange(60).reshape(3, 4, 5))
+
+
 def test_what_was_not_observed_takes_the_fill():
     seen = pixels([[[0, 100]], [[200, 50]]], valid=[[False, True]])
     image = to_input(seen, SCALE, np.array([0.7, 0.3], np.float32))
