@@ -45,18 +45,18 @@ class BandScale:
 
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Scale (bands, ...) and clip to 0..1, in float32."""
-        return _scaled(stored, *self._ends(len(stored), (-1,) + (1,) * (stored.ndim - 1)))
+        shape = (-1,) + (1,) * (stored.ndim - 1)
+        return _scaled(stored, *(end.reshape(shape) for end in self._ends))
 
     def lines(self, stored: NDArray[np.generic], bands: int) -> NDArray[np.float32]:
         """Scale rows of pixels (rows, cols * bands), the bands of each side by side."""
-        low, span = self._ends(bands, (-1,))
         cols = stored.shape[1] // bands
-        return _scaled(stored, np.tile(low, cols), np.tile(span, cols))
+        return _scaled(stored, *(np.tile(end, cols) if end.ndim else end for end in self._ends))
 
-    def _ends(self, bands: int, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], ...]:
-        """Low and span of each band."""
-        ends = (np.array(end, np.float32) for end in (self.low, self.span))
-        return tuple(np.broadcast_to(end, bands).reshape(shape) for end in ends)
+    @property
+    def _ends(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Low and span, one number or one per band."""
+        return np.array(self.low, np.float32), np.array(self.span, np.float32)
 
     def stored(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         """The stored numbers that become ``scaled``, one for each band."""
@@ -91,14 +91,15 @@ def _scaled(
     stored: NDArray[np.generic], low: NDArray[np.float32], span: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     most = np.iinfo(stored.dtype.name).max if stored.dtype.kind == "u" else math.inf
-    if not low.any() and most <= span.min():  # as bytes by 255: nothing to take off or to clip
-        quotient: NDArray[np.float32] = np.divide(stored, span, dtype=np.float32, casting="unsafe")
-        return quotient
     # What is too large for float32 is above HIGH anyway; NaN in a file may be signalling.
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled: NDArray[np.float32] = np.subtract(stored, low, dtype=np.float32, casting="unsafe")
-    scaled /= span
-    return np.clip(scaled, 0, 1, out=scaled)
+        scaled = stored.astype(np.float32)
+        if low.any():
+            scaled -= low
+        scaled /= span
+    if low.any() or most > span.min():  # but bytes by 255 cannot leave 0..1
+        np.clip(scaled, 0, 1, out=scaled)
+    return scaled
 
 
 def _shortest(part: Any) -> Any:
