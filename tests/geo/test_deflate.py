@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -38,6 +39,16 @@ def test_noise_takes_what_its_values_are_worth():
     values = np.unique(np.frombuffer(noise(2**18), np.int8), return_counts=True)[1] / 2**18
     bits = -(values * np.log2(values)).sum()
     assert len(deflate.quickly(memoryview(noise(2**18)))) < 1.02 * 2**18 * bits / 8
+
+
+def test_bytes_become_the_same_whatever_the_thread_and_its_memory():
+    """Of these ISA-L alone would pack about ten in more than one way."""
+    digits = np.random.default_rng(0).integers(0, 6, (1500, 900), np.uint8)
+    with ThreadPoolExecutor(6) as threads:
+        found = [
+            threads.submit(lambda: [deflate.quickly(one.data) for one in digits]) for _ in range(12)
+        ]
+    assert len({tuple(each.result()) for each in found}) == 1
 
 
 def test_without_isal_zlib_stands_in():
