@@ -26,7 +26,7 @@ from geodeforest.core.spec import ModelSpec
 from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
 from geodeforest.runtime.onnx_graph import GraphFacts, check_graph
-from geodeforest.runtime.session import open_session, run_options
+from geodeforest.runtime.session import lacks_arena, open_session, run_options
 
 SMALLEST_RUN_VALUES, SMALLEST_RUN_PRODUCTS = 2**25, 2**35
 """What the small chip of the check may hold and multiply: 128 MB, and about two seconds.
@@ -60,6 +60,7 @@ class OnnxPredictor:
         self._session = open_session(content, self._path, device)
         self._runs: dict[int, ort.RunOptions] = {}
         self._shapes: set[tuple[int, ...]] = set()
+        self._gives_back = device == "cpu"
         self_test(self, self._path)
 
     @property
@@ -105,15 +106,19 @@ class OnnxPredictor:
 
     def _run(self, feed: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         shape = feed["chips"].shape
-        thread, run = threading.get_ident(), run_options(is_first=shape not in self._shapes)
+        gives_back = self._gives_back and shape not in self._shapes
+        thread, run = threading.get_ident(), run_options(gives_back=gives_back)
         self._runs[thread] = run
         try:
             (scores,) = self._session.run(["scores"], feed, run)
         except Exception as error:  # its exceptions share no base class
+            if gives_back and lacks_arena(error):
+                self._gives_back = False
+                return self._run(feed)
             why = f"the network does not run ({brief(error)})"
             raise ModelError(self._path, why, "try a smaller --chip") from error
         finally:
-            del self._runs[thread]
+            self._runs.pop(thread, None)
         self._shapes.add(shape)
         found: NDArray[np.float32] = np.asarray(scores, np.float32)
         check_scores(self._spec, self._path, feed["chips"], found)

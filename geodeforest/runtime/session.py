@@ -76,12 +76,17 @@ def session_options(device: Device) -> ort.SessionOptions:
     return options
 
 
-def run_options(*, is_first: bool) -> ort.RunOptions:
-    """The settings of a run; ``is_first`` of its shape, as far as is known.
+def run_options(*, gives_back: bool) -> ort.RunOptions:
+    """The settings of a run; with ``gives_back`` the memory it took is free after it.
 
-    Such a run takes its memory piece by piece, and later ones in another way: it gives it back.
+    That suits the first run of a shape: it takes memory piece by piece, and later ones one block.
     """
     options = ort.RunOptions()
-    if is_first:
+    if gives_back:
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
+
+
+def lacks_arena(error: Exception) -> bool:
+    """Whether a run failed since this build of ONNX Runtime has no memory to give back."""
+    return "arena based allocator" in str(error)

@@ -88,9 +88,9 @@ def test_only_the_first_runs_of_a_shape_give_their_memory_back(
     predictor = OnnxPredictor(write_model(unet.SerializeToString(), spec))
     given = []
 
-    def noted(*, is_first):
-        given.append(is_first)
-        return run_options(is_first=is_first)
+    def noted(*, gives_back):
+        given.append(gives_back)
+        return run_options(gives_back=gives_back)
 
     monkeypatch.setattr(onnx_predictor, "run_options", noted)
     level = np.zeros((1, 3), np.float32)
@@ -98,7 +98,20 @@ def test_only_the_first_runs_of_a_shape_give_their_memory_back(
         predictor.predict(np.zeros((1, side, side, 3), np.float32), level)
     assert given == [True, True, False, False]
     key = "memory.enable_memory_arena_shrinkage"
-    assert run_options(is_first=True).get_run_config_entry(key) == "cpu:0"
+    assert run_options(gives_back=True).get_run_config_entry(key) == "cpu:0"
+
+
+def test_a_runtime_without_an_arena_runs_all_the_same(write_model, unet, spec, monkeypatch):
+    def without(device):
+        options = session_options(device)
+        options.enable_cpu_mem_arena = False
+        return options
+
+    home = write_model(unet.SerializeToString(), spec)
+    chips, level = np.full((1, 16, 16, 3), 0.3, np.float32), np.zeros((1, 3), np.float32)
+    scores = OnnxPredictor(home).predict(chips, level)
+    monkeypatch.setattr(sessions, "session_options", without)
+    np.testing.assert_array_equal(OnnxPredictor(home).predict(chips, level), scores)
 
 
 def test_chips_have_a_memory_pattern_that_the_self_test_has_not_taken(spec):
