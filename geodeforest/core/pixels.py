@@ -247,7 +247,7 @@ def to_input(pixels: Pixels, scale: BandScale, fill: NDArray[np.float32]) -> NDA
     """
     bands, rows, cols = pixels.values.shape
     lines = pixels.values.transpose(1, 2, 0).reshape(rows, cols * bands)  # a view of `bands_last`
-    image = scale.lines(lines, bands).reshape(rows, cols, bands)
+    image = np.ascontiguousarray(scale.lines(lines, bands)).reshape(rows, cols, bands)
     if not (is_uniform(pixels.valid) and pixels.valid[0, 0]):
         image.reshape(-1, bands)[np.flatnonzero(~pixels.valid)] = fill  # by index: half the time
     return image

@@ -72,6 +72,17 @@ def test_each_band_is_scaled_by_its_own_numbers(shape):
     np.testing.assert_array_equal(scaled, np.stack(alone))
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_is_not_real_is_filled_however_the_pixels_lie_in_memory(bands, order):
+    valid = np.ones((4, 6), bool)
+    valid[1, 2] = False
+    values = np.full((bands, 4, 6), 100, np.uint8, order)
+    image = to_input(Pixels(values, valid), SCALE, np.float32([0.25] * bands))
+    np.testing.assert_array_equal(image[valid], 0.5)
+    np.testing.assert_array_equal(image[~valid], 0.25)
+
+
 def test_bands_of_one_scale_are_one_number():
     assert BandScale((0, 0.0), [9, 9]) == BandScale(0, 9)
     assert BandScale([1, 2], 9).bands == 2
