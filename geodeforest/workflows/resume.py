@@ -97,13 +97,17 @@ def _held(journal: RowJournal, rows: slice) -> Iterator[SettledRows]:
 def _journalled(
     settled: Iterator[SettledRows], number: int, start: int, journal: RowJournal
 ) -> Iterator[SettledRows]:
-    """Rows of the chip rows from ``number`` on, journalled; those above ``start`` are dropped."""
+    """Rows of the chip rows from ``number`` on, journalled; those above ``start`` are dropped.
+
+    So is what these leave, unless the rows at ``start`` are next: scores may lack chips above them.
+    """
     for rows in settled:
         if rows.first >= start:
             journal.append(KeptRows(rows.first, rows.classes, rows.scores, rows.failed))
         if rows.carried is not None:
-            held, failed = rows.carried.held, rows.carried.failed
-            journal.carry(number, (held.chips, held.mean, failed))
+            if rows.first + len(rows.classes) >= start:
+                held, failed = rows.carried.held, rows.carried.failed
+                journal.carry(number, (held.chips, held.mean, failed))
             number += 1
         if rows.first >= start:
             yield rows

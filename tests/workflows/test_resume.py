@@ -1,6 +1,7 @@
 """A scan that was broken off goes on, and ends with the bytes of one that was not."""
 
 import json
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -282,4 +283,25 @@ def test_an_altered_journal_costs_the_rows_that_it_covered(scene, tmp_path, part
     scan(scene, tmp_path / "out", again)
     rest = CHIPS - 50 + 10
     assert len(again.calls) <= rest + 3 * 5  # the row itself, and two that it overlaps with
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def without(path, *numbers):
+    """Alters some entries of a journal, counted from 0."""
+    altered = bytearray(path.read_bytes())
+    starts = [found.start() for found in re.finditer(b"gdfK", altered)]
+    for number in numbers:
+        altered[starts[number] + 5] ^= 4
+    path.write_bytes(altered)
+
+
+def test_what_rows_done_once_more_leave_is_not_gone_on_from(scene, tmp_path):
+    scan(scene, tmp_path / "whole", Flaky())
+    interrupted(scene, tmp_path / "out", 50)
+    path = journal(tmp_path / "out")
+    without(path, 5)
+    path.with_name("carried").unlink()
+    interrupted(scene, tmp_path / "out", 8)  # in the second of two rows before the lost one
+    without(path, 4)
+    scan(scene, tmp_path / "out", Flaky())
     assert content(tmp_path / "out") == content(tmp_path / "whole")
