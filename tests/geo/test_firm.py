@@ -1,6 +1,7 @@
 """Outlines that are said to be firm are valid in rounded degrees, however close they come."""
 
 import numpy as np
+import pyproj
 import pytest
 import shapely
 from affine import Affine
@@ -13,8 +14,9 @@ from geodeforest.core.simplify import PixelMetric, simplify_outlines
 from geodeforest.core.trace import Region, RegionTracer
 from geodeforest.core.vertices import GridVertices
 from geodeforest.geo.areas import in_degrees
-from geodeforest.geo.firm import longest_edges_px, longest_firm_px
+from geodeforest.geo.firm import is_smooth, longest_edges_px, longest_firm_px
 from geodeforest.geo.geojson import to_lonlat
+from geodeforest.geo.ground import ground_of
 from geodeforest.geo.polygons import Placed, PolygonContext, region_polygons
 from geodeforest.geo.vectorise import Vectoriser
 
@@ -25,6 +27,21 @@ GRIDS = {
     "sheared": (SOUTH, Affine(1, 0.4, 6e5, 0, -0.5, 9.7e6)),
     "subarctic": (NORTH, Affine(1, 0, 3e5, 0, -1, 7.6e6)),
     "degrees": (DEGREES, Affine(1.13571e-5, 0, -60, 0, -1.17193e-5, 60)),
+}
+
+
+WAYS = {  # a CRS, and a place in it
+    "utm": ("EPSG:32632", 9, 60),
+    "tmerc": ("EPSG:2193", 175, -40),
+    "merc": ("EPSG:3395", 15, -50),
+    "webmerc": ("EPSG:3857", -60, -10),
+    "stere": ("EPSG:3413", -40, 65),
+    "lcc": ("EPSG:2154", 2, 46),
+    "laea": ("EPSG:6931", 90, 60),
+    "aea": ("EPSG:5070", -100, 40),
+    "cea": ("EPSG:6933", 20, 45),
+    "eqc": ("EPSG:4087", 20, 45),
+    "helmert": ("EPSG:27572", 2, 46),
 }
 
 
@@ -97,6 +114,31 @@ def test_what_is_firm_comes_out_as_if_it_had_been_looked_at(seed, grid, size, to
     found = to_lonlat(polygons, crs, Placed(lonlat, is_firm))
     assert shapely.is_valid(found).all()
     assert shapely.to_wkb(found).tolist() == shapely.to_wkb(to_lonlat(polygons, crs)).tolist()
+
+
+@pytest.mark.parametrize("operation", WAYS)
+def test_a_tip_stays_beside_a_firm_edge_on_every_way_that_is_listed(operation):
+    name, lon, lat = WAYS[operation]
+    to_grid = pyproj.Transformer.from_crs("EPSG:4326", name, always_xy=True)
+    x, y = to_grid.transform(lon, lat)
+    crs, transform = CRS.from_string(name), Affine(10, 0, x, 0, -10, y)
+    assert operation in ground_of(crs).to_lonlat.definition
+    longest = longest_firm_px(transform, crs, 1000, 1000)
+    assert longest > 2
+    assert is_valid_when_rounded(notches(longest), crs, transform).all()
+
+
+@pytest.mark.parametrize("name", ["ESRI:54052", "ESRI:54030", "EPSG:3035"])
+def test_nothing_is_firm_where_the_way_to_degrees_may_have_a_kink(name):
+    """Lobes; a table of latitudes; several ways, of which PROJ takes one by place."""
+    to_grid = pyproj.Transformer.from_crs("EPSG:4326", name, always_xy=True)
+    x, y = to_grid.transform(12, 50)
+    assert longest_firm_px(Affine(10, 0, x, 0, -10, y), CRS.from_string(name), 1000, 1000) == 0
+
+
+def test_a_datum_that_is_shifted_by_a_grid_file_may_have_kinks():
+    assert is_smooth(pyproj.Transformer.from_pipeline("+proj=helmert +x=1"))
+    assert not is_smooth(pyproj.Transformer.from_pipeline("+proj=hgridshift +grids=@null"))
 
 
 def test_the_longest_edge_is_that_of_any_ring():
