@@ -110,9 +110,9 @@ class RowStitcher:
 
     def _blend_earlier(self, mean: NDArray[np.float32], row: ChipRow, number: int) -> None:
         """Blend in what the chip to the left gave, then what remains of those above."""
-        share, done = self._share(self._tops, self._beside(row, number)), 0
+        weight, done = self._share(self._tops, self._beside(row, number)), 0
         if self._left is not None:
-            _blend(mean, self._left, share)
+            _blend(mean, self._left, weight)
             done = self._left.shape[2]
         wide, first = mean.shape[2], row.chips[number].col
         for other in range(number, len(row.chips)):
@@ -123,7 +123,7 @@ class RowStitcher:
             if above is not None and skipped < above.shape[2]:
                 at = start + skipped
                 part = above[:, :, skipped : skipped + wide - at]
-                _blend(mean[:, :, at:], part, share[:, at:])
+                _blend(mean[:, :, at:], part, weight[:, at:])
 
     def _beside(self, row: ChipRow, number: int) -> tuple[int, ...]:
         """How far to the right of a chip those of its row begin that share pixels with it."""
@@ -155,14 +155,14 @@ class RowStitcher:
 
 
 def _blend(
-    mean: NDArray[np.float32], earlier: NDArray[np.float32], share: NDArray[np.float32]
+    mean: NDArray[np.float32], earlier: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> None:
     """Add, in place, what chips before this one gave for the first of its pixels.
 
-    ``mean = earlier + (mean - earlier) * share``: equal scores stay exactly equal.
+    ``mean = earlier + (mean - earlier) * weight``: equal scores stay exactly equal.
     """
     rows, cols = earlier.shape[1:]
     mean = mean[:, :rows, :cols]
     mean -= earlier
-    mean *= share[:rows, :cols]
+    mean *= weight[:rows, :cols]
     mean += earlier

@@ -41,7 +41,7 @@ class InPlace(Executor):
     """
 
     def __init__(self, _count: int = 1) -> None:
-        pass
+        """Take a number as ``Threads`` do, being a ``Crew`` too; one call is made at a time."""
 
     def submit(
         self, work: Callable[Args, Result], /, *args: Args.args, **named: Args.kwargs
