@@ -177,3 +177,16 @@ def test_no_region_is_given_up_that_could_have_reached_the_minimum(shape, seed, 
         features = worker.feed(classes).features + worker.finish().features
         found.append(([feature.id for feature in features], worker.tally.dropped))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("shape", [{"simplify": 0}, {"smooth": True}, {}])
+def test_no_region_is_given_up_where_pixels_differ_greatly(shape):
+    """Web Mercator from 56 S to 71 N: pixels at the equator are nine times as large as others."""
+    classes = np.zeros((800, 40), np.uint8)
+    classes[5:785].reshape(65, 12, 40)[:, :8, 4:36] = 1
+    transform = Affine(24_000, 0, 0, 0, -24_000, 11_442_000)
+    grid = {"transform": transform, "crs": CRS.from_epsg(3857)}
+    areas = [f.area_ha for f in vectorised(classes, VectorOptions(0, **shape), **grid)[0]]
+    least = max(areas) * 0.98
+    found = vectorised(classes, VectorOptions(least, **shape), **grid)[0]
+    assert len(found) == sum(area >= least for area in areas) > 0
