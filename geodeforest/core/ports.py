@@ -65,7 +65,10 @@ class Stoppable(Protocol):
     """A predictor of which a run can be broken off."""
 
     def stop(self, threads: Collection[int]) -> None:
-        """End the runs of these threads, by their identifiers, as soon as can be: they raise."""
+        """End the runs of these threads, by their identifiers, as soon as can be.
+
+        They raise ``Stopped`` (``core/threads.py``), as nothing is wrong with the model.
+        """
         ...
 
 

@@ -19,6 +19,10 @@ Crew: TypeAlias = Callable[[int], Executor]
 """Makes what calls are given to, so many of them at a time: ``Threads``, or ``InPlace``."""
 
 
+class Stopped(Exception):
+    """Unwinds work that is given up. Nothing is wrong with it, so it may be gone on with."""
+
+
 class Threads(ThreadPoolExecutor):
     """So many threads, which are known while they live."""
 

@@ -23,6 +23,7 @@ from geodeforest.core.predicting import (
     self_test_sides,
 )
 from geodeforest.core.spec import ModelSpec
+from geodeforest.core.threads import Stopped
 from geodeforest.errors import ModelError, brief
 from geodeforest.runtime.model_dir import ONNX_FILE, read_spec, read_verified, verify_files
 from geodeforest.runtime.onnx_graph import GraphFacts, check_graph
@@ -86,6 +87,7 @@ class OnnxPredictor:
         Raises:
             OptionError: chips or scene_level do not fit the model.
             ModelError: the run fails or gives scores that are not finite.
+            Stopped: the run was broken off by ``stop``.
         """
         scene_level = level_of_scene(self._spec, chips, scene_level)
         check_chips(self._spec, chips, scene_level)
@@ -115,6 +117,8 @@ class OnnxPredictor:
             if gives_back and lacks_arena(error):
                 self._gives_back = False
                 return self._run(feed)
+            if run.terminate:
+                raise Stopped from error
             why = f"the network does not run ({brief(error)})"
             raise ModelError(self._path, why, "try a smaller --chip") from error
         finally:

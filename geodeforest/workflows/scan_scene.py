@@ -245,7 +245,8 @@ def scan_to(
         with read.unchanged():
             frame = work.run(rows, targets, outputs, plan.crew)
         record["files"] = written_files(targets, outputs)
-        targets.in_turn(outputs.flush)
+        with targets.in_turn():
+            outputs.flush()
         report = work.report(record, targets, time.perf_counter() - started, frame)
         _say_what_is_missing(report)
         if targets.report is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ class Targets:
 
     ``scratch`` is the folder of rasters that nobody named. ``resume`` goes on where the same scan
     was broken off. With ``lingers`` a finished scan is not done again until ``forget`` is called.
-    ``in_turn`` is given the wait for the disk, when nothing remains after it but to tell of the
-    results and to give them their names; it has to call that, and may wait until they are due.
+    ``in_turn`` is around the wait for the disk, when nothing remains after it but to tell of the
+    results and to give them their names; leaving it may wait until they are due.
 
     Raises:
         OptionError: a file's extension is not that of its content.
@@ -45,7 +46,7 @@ class Targets:
     scratch: Scratch | None = None
     resume: bool = True
     lingers: bool = False
-    in_turn: Callable[[Callable[[], None]], None] = lambda flush: flush()
+    in_turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
         for path in self.polygons:

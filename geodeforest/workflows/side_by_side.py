@@ -1,27 +1,28 @@
 """Several scenes, one after the other; those of a few chips side by side.
 
 A scene of few chips cannot keep the processors at work: while it is opened, and while its
-polygons are made, the network rests. So such scenes share the processors, each in one thread: more
-at work than there are processors would only wait for Python's lock. While the files of some are
-flushed to the disk others are at work. They still come to their end in the order given: one that
-fails leaves those behind it as if they had not been begun.
+polygons are made, the network rests. So such scenes share the processors, each in one thread, as
+far as there are enough of them: more at work than there are processors would only wait for
+Python's lock. While the files of some are flushed to the disk others are at work. They still come
+to their end in the order given: one that fails leaves no output of those behind it, only what a
+later scan of these goes on from.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heapreplace
 from itertools import groupby
 from typing import Any, Self, TypeAlias
 
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.ports import Predictor, Progress
-from geodeforest.core.threads import Threads, stop_runs
-from geodeforest.errors import GeodeforestError
+from geodeforest.core.threads import Stopped, Threads, stop_runs
 from geodeforest.geo.scene import Source
 from geodeforest.workflows import scan_scene
 from geodeforest.workflows.budget import cpus
@@ -63,19 +64,28 @@ class Job:
 def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -> Generator[Finish]:
     """For each scene in turn what brings it to its end, which has to be called before the next.
 
-    To be closed: scenes that are not at their end then are given up, and leave nothing.
+    To be closed: scenes that are not at their end then are given up, and leave only what a later
+    scan goes on from.
     """
     threads = options.threads or cpus()
     scan = partial(_scan, options=options, predictor=predictor)
     in_place = partial(scan, in_place=True)
     for small, group in groupby(jobs, lambda job: job.chips <= CHIPS_PER_THREAD * threads):
         some = list(group)
-        lanes = lanes_for(some, options.memory, threads) if small else 1
-        if lanes == 1:
-            yield from (partial(scan, job) for job in some)
-            continue
-        with _Lanes(some, in_place, (lanes, threads), predictor) as beside:
-            yield from (partial(beside.finish, number) for number in range(len(some)))
+        room = Room(lanes_for(some, options.memory, threads) if small else 1, threads)
+        count = count_beside(some, room)
+        if count:
+            with _Lanes(some[:count], in_place, room, predictor) as beside:
+                yield from (partial(beside.finish, number) for number in range(count))
+        yield from (partial(scan, job) for job in some[count:])
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many scenes may be begun at a time, and how many threads may be at work."""
+
+    lanes: int
+    threads: int
 
 
 def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
@@ -91,6 +101,27 @@ def lanes_for(jobs: Sequence[Job], budget_mb: int, threads: int) -> int:
     return max(1, min(_LANES_PER_THREAD * threads, len(jobs), (budget_mb - program) // each))
 
 
+def count_beside(jobs: Sequence[Job], room: Room) -> int:
+    """How many of the first scenes go side by side, in a thread each, so that all take least.
+
+    The others have all threads, one after the other. Counted is how many chips' time all take: of
+    few scenes in a thread each most threads would have nothing to do.
+    """
+    if room.lanes == 1:
+        return 0
+    alone = [-(-job.chips // room.threads) for job in jobs]
+    ends = [0] * min(room.lanes, room.threads)  # a heap: when each thread is free again
+    count, left, last = 0, sum(alone), 0
+    least = left
+    for number, job in enumerate(jobs):
+        end = ends[0] + job.chips
+        heapreplace(ends, end)
+        last, left = max(last, end), left - alone[number]
+        if last + left <= least:
+            count, least = number + 1, last + left
+    return count
+
+
 def _scan(
     job: Job,
     progress: Progress,
@@ -104,10 +135,6 @@ def _scan(
     )
 
 
-class _GivenUp(GeodeforestError):
-    """Unwinds a scene that is no longer wanted, as an error that lets nothing stay."""
-
-
 class _Turns:
     """Lets scenes come to their end in order, until they are given up."""
 
@@ -118,7 +145,7 @@ class _Turns:
     def check(self) -> None:
         """Raise where all are given up."""
         if self._is_over:
-            raise _GivenUp
+            raise Stopped
 
     def wait_for(self, number: int) -> None:
         """Wait until all before ``number`` are at their end."""
@@ -140,20 +167,17 @@ class _Turns:
 
 
 class _Lanes:
-    """Scans of several scenes, each in a thread of its own from its begin to its end.
-
-    ``counts`` are how many at a time, and how many of these may be at work.
-    """
+    """Scans of several scenes, each in a thread of its own from its begin to its end."""
 
     def __init__(
         self,
         jobs: Sequence[Job],
         scan: Callable[[Job, Progress], ScanReport],
-        counts: tuple[int, int],
+        room: Room,
         predictor: Predictor,
     ) -> None:
         self._jobs, self._scan, self._predictor = jobs, scan, predictor
-        self._pool, self._processors = Threads(counts[0]), threading.Semaphore(counts[1])
+        self._pool, self._processors = Threads(room.lanes), threading.Semaphore(room.threads)
         self._turns = _Turns()
         self._done = [(0, job.chips) for job in jobs]
         self._futures: list[Future[ScanReport]] = []
@@ -163,6 +187,9 @@ class _Lanes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._give_up()
+
+    def _give_up(self) -> None:
         self._turns.give_up()
         self._pool.shutdown(wait=False, cancel_futures=True)
         while at_work := [future for future in self._futures if future.running()]:
@@ -174,19 +201,32 @@ class _Lanes:
     def finish(self, number: int, progress: Progress) -> ScanReport:
         """Wait for a scene, telling meanwhile how far it is."""
         future = self._futures[number]
-        while not wait([future], _LOOK_SECONDS).done:
+        try:
+            while not wait([future], _LOOK_SECONDS).done:
+                progress(*self._done[number])
             progress(*self._done[number])
-        progress(*self._done[number])
+        except BaseException as error:  # an interrupt, which tells what the scenes have left
+            self._give_up()
+            for note in self._notes():
+                error.add_note(note)
+            raise
         return future.result()
+
+    def _notes(self) -> list[str]:
+        """What is to be said of scenes that were given up, each thing once."""
+        ended = [each for each in self._futures if each.done() and not each.cancelled()]
+        errors = [each.exception() for each in ended]
+        return list(dict.fromkeys(n for e in errors for n in getattr(e, "__notes__", ())))
 
     def _run(self, number: int) -> ScanReport:
         def heed(done: int, total: int) -> None:
             self._turns.check()
             self._done[number] = done, total
 
-        def in_turn(flush: Callable[[], None]) -> None:
+        @contextmanager
+        def in_turn() -> Iterator[None]:
             processor.close()
-            flush()
+            yield
             self._turns.wait_for(number)
 
         job = self._jobs[number]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from geodeforest.core.spec import Architecture, ClassDef, SceneInput
+from geodeforest.core.threads import Stopped
 from geodeforest.errors import (
     GeodeforestError,
     LevelUntold,
@@ -300,5 +301,5 @@ def test_a_run_of_another_thread_can_be_broken_off(predictor):
         predictor.stop([thread + 1])  # another's
         while not wait([run], timeout=0.02).done:
             predictor.stop([thread])
-    assert "terminate" in str(run.exception())
+    assert isinstance(run.exception(), Stopped)  # nothing is wrong with the model
     assert predictor.predict(chips[:, :16, :16], levels).shape == (1, 16, 16, 2)

@@ -3,7 +3,7 @@
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geodeforest.core.options import ScanOptions
+from geodeforest.core.threads import Stopped
 from geodeforest.errors import ModelError
-from geodeforest.geo.files import OutputSet
+from geodeforest.geo.files import GO_ON, OutputSet
 from geodeforest.testing import ThresholdPredictor, make_scene
 from geodeforest.workflows.scan_scene import check_scenes
 from geodeforest.workflows.scan_targets import Targets
-from geodeforest.workflows.side_by_side import Job, finishing, lanes_for
+from geodeforest.workflows.side_by_side import Job, Room, count_beside, finishing, lanes_for
 
 SIDE = 60
 BAD = 77
@@ -74,7 +75,12 @@ def scanned(paths, out, model, **chosen):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """The outputs; what a later scan goes on from is in hidden folders."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def journals(folder):
+    return {path.parent.name.split(".")[1] for path in folder.glob(".*.gdf-*/journal")}
 
 
 def test_results_are_those_of_one_after_the_other(tmp_path):
@@ -105,7 +111,7 @@ def test_one_thread_or_many_chips_mean_one_scene_at_a_time(tmp_path, chosen):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_one_that_fails_leaves_those_before_and_nothing_of_those_behind(tmp_path, threads):
+def test_one_that_fails_leaves_those_before_and_no_output_of_those_behind(tmp_path, threads):
     paths, out = scenes(tmp_path, 6, bad=2), tmp_path / "out"
     with pytest.raises(ModelError, match="does not run"):
         scanned(paths, out, Watched(pause=0.01), threads=threads)
@@ -113,7 +119,7 @@ def test_one_that_fails_leaves_those_before_and_nothing_of_those_behind(tmp_path
     assert set(contents(out)) == stems
 
 
-def test_scenes_that_are_given_up_end_soon_and_leave_nothing(tmp_path):
+def test_scenes_that_are_given_up_end_soon_and_leave_no_output(tmp_path):
     options, model = ScanOptions(threads=2), Watched(pause=0.2)
     jobs = jobs_of(scenes(tmp_path, 40), tmp_path / "out", options, model)
     with closing(finishing(jobs, options, model)) as finishes:
@@ -140,7 +146,7 @@ class Lasting(ThresholdPredictor):
         if not end.wait(20):
             self.late.append(threading.get_ident())
         del self.ends[threading.get_ident()]
-        raise ModelError("model.onnx", "the network does not run", "try another")
+        raise Stopped
 
     def stop(self, threads):
         for thread in threads:
@@ -265,3 +271,114 @@ def test_a_scene_is_whole_but_for_its_names_before_its_turn(tmp_path, monkeypatc
     monkeypatch.setattr(OutputSet, "flush", flush_and_tell)
     scanned(paths, out, model, threads=2)
     assert flushed[0] == (out / "1_x.tif").stat().st_size
+
+
+class Halting(ThresholdPredictor):
+    """Keeps scenes at the last of their nine chips until it is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        for name, value in {"calls": {}, "halted": threading.Semaphore(0)}.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "ended", threading.Event())
+
+    def __repr__(self):
+        return "ThresholdPredictor"
+
+    def predict(self, chips, scene_level=None):
+        thread = threading.get_ident()
+        self.calls[thread] = self.calls.get(thread, 0) + 1
+        if self.calls[thread] == 9:
+            self.halted.release()
+            self.ended.wait(20)
+            raise Stopped
+        return super().predict(chips)
+
+    def stop(self, threads):
+        self.ended.set()
+
+
+def test_an_interrupt_leaves_what_scenes_side_by_side_go_on_from(tmp_path):
+    """As of one scene, and it is said."""
+    out, model = tmp_path / "out", Halting()
+    options = ScanOptions(min_area=0, threads=2, chip=32, overlap=16)
+    jobs = [replace(job, chips=1) for job in jobs_of(scenes(tmp_path, 2), out, options, model)]
+
+    def interrupt(*_):
+        for _ in range(2):
+            assert model.halted.acquire(timeout=20)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, closing(finishing(jobs, options, model)) as f:
+        next(f)(interrupt)
+    assert caught.value.__notes__ == [GO_ON]
+    assert contents(out) == {}
+    assert journals(out) == {"0", "1"}
+
+
+def test_a_scene_keeps_its_journal_where_another_fails(tmp_path):
+    """It was not at fault; an earlier interrupt may have left the journal."""
+    out, begun = tmp_path / "out", threading.Event()
+    flush = OutputSet.flush
+
+    class Failing(ThresholdPredictor):
+        def predict(self, chips, scene_level=None):
+            if round(255 * float(chips[0, 0, 0, 0])) == BAD:
+                assert begun.wait(20)
+                raise ModelError("model.onnx", "the network does not run", "try another")
+            return super().predict(chips)
+
+    def flush_and_tell(outputs):
+        flush(outputs)
+        begun.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputSet, "flush", flush_and_tell)
+        with pytest.raises(ModelError):
+            scanned(scenes(tmp_path, 2, bad=0), out, Failing(), threads=2)
+    assert contents(out) == {}
+    assert journals(out) == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("scenes", "chips", "threads", "lanes", "beside"),
+    [
+        (2, 25, 16, 2, 0),  # two threads at work for 25 chips' time, or all for 4
+        (8, 25, 16, 8, 0),
+        (18, 25, 16, 18, 16),  # the last two would keep two threads at work
+        (32, 25, 16, 32, 32),
+        (32, 25, 16, 2, 0),  # too little memory for more
+        (200, 1, 2, 4, 200),
+        (60, 4, 2, 4, 60),
+        (61, 4, 2, 4, 60),
+        (3, 1, 16, 3, 3),
+        (5, 1, 2, 1, 0),
+    ],
+)
+def test_scenes_go_side_by_side_where_that_keeps_threads_at_work(
+    scenes, chips, threads, lanes, beside
+):
+    jobs = [Job("s.tif", Targets(), chips, 300, 140)] * scenes
+    assert count_beside(jobs, Room(lanes, threads)) == beside
+
+
+@given(
+    st.lists(st.integers(1, 32), min_size=1, max_size=12), st.integers(2, 24), st.integers(2, 16)
+)
+def test_no_other_count_of_scenes_side_by_side_takes_less(chips, lanes, threads):
+    jobs = [Job("s.tif", Targets(), count, 300, 140) for count in chips]
+
+    def takes(beside):
+        ends = [0] * min(lanes, threads)
+        for count in chips[:beside]:
+            ends[ends.index(min(ends))] += count
+        return max(ends) + sum(-(-count // threads) for count in chips[beside:])
+
+    counted = count_beside(jobs, Room(lanes, threads))
+    assert takes(counted) == min(map(takes, range(len(jobs) + 1)))
+
+
+def test_a_few_scenes_of_more_chips_than_one_have_all_threads(tmp_path):
+    model = Watched(pause=0.05)
+    scanned(scenes(tmp_path, 2), tmp_path / "out", model, threads=8, chip=32, overlap=16)
+    assert max(model.most) > 2
