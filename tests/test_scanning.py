@@ -260,7 +260,8 @@ def test_a_scan_holds_no_more_than_its_plan_says():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     planned = plan.bytes - PROGRAM_BYTES - plan.cache_bytes
-    assert 0.7 * planned < peak < planned
+    # Threads that have to wait for a processor hold less at a time.
+    assert 0.5 * planned < peak < planned
 
 
 def test_a_scan_that_is_given_up_leaves_no_thread():

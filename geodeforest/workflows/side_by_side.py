@@ -23,6 +23,7 @@ from typing import Any, Self, TypeAlias
 from geodeforest.core.options import ScanOptions
 from geodeforest.core.ports import Predictor, Progress
 from geodeforest.core.threads import Stopped, Threads, stop_runs
+from geodeforest.errors import GeodeforestError
 from geodeforest.geo.scene import Source
 from geodeforest.workflows import scan_scene
 from geodeforest.workflows.budget import cpus
@@ -64,8 +65,8 @@ class Job:
 def finishing(jobs: Sequence[Job], options: ScanOptions, predictor: Predictor) -> Generator[Finish]:
     """For each scene in turn what brings it to its end, which has to be called before the next.
 
-    To be closed: scenes that are not at their end then are given up, and leave only what a later
-    scan goes on from.
+    To be closed: scenes that are not at their end then are given up. They leave nothing where
+    another one failed, and otherwise what a later scan goes on from.
     """
     threads = options.threads or cpus()
     scan = partial(_scan, options=options, predictor=predictor)
@@ -135,22 +136,27 @@ def _scan(
     )
 
 
+class _GivenUp(GeodeforestError):
+    """Unwinds a scene as if it had not been begun, since another one failed."""
+
+
 class _Turns:
     """Lets scenes come to their end in order, until they are given up."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._turn, self._is_over = 0, False
+        self._turn = 0
+        self._over: type[Exception] | None = None
 
     def check(self) -> None:
         """Raise where all are given up."""
-        if self._is_over:
-            raise Stopped
+        if self._over is not None:
+            raise self._over
 
     def wait_for(self, number: int) -> None:
         """Wait until all before ``number`` are at their end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_over or self._turn == number)
+            self._changed.wait_for(lambda: self._over is not None or self._turn == number)
         self.check()
 
     def pass_on(self) -> None:
@@ -159,10 +165,10 @@ class _Turns:
             self._turn += 1
             self._changed.notify_all()
 
-    def give_up(self) -> None:
-        """No other comes to its end."""
+    def give_up(self, unwinding: type[Exception]) -> None:
+        """No other comes to its end; each is ended by such an error."""
         with self._changed:
-            self._is_over = True
+            self._over = unwinding
             self._changed.notify_all()
 
 
@@ -181,20 +187,21 @@ class _Lanes:
         self._turns = _Turns()
         self._done = [(0, job.chips) for job in jobs]
         self._futures: list[Future[ScanReport]] = []
+        self._has_failed = False
 
     def __enter__(self) -> Self:
         self._futures = [self._pool.submit(self._run, n) for n in range(len(self._jobs))]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._give_up()
+        self._give_up(_GivenUp if self._has_failed else Stopped)
 
-    def _give_up(self) -> None:
-        self._turns.give_up()
+    def _give_up(self, unwinding: type[Exception]) -> None:
+        self._turns.give_up(unwinding)
         self._pool.shutdown(wait=False, cancel_futures=True)
         while at_work := [future for future in self._futures if future.running()]:
-            # Again and again: one may only come to its network now.
-            stop_runs(self._predictor, self._pool)
+            if unwinding is Stopped:  # again and again: one may only come to its network now
+                stop_runs(self._predictor, self._pool)
             wait(at_work, _LOOK_SECONDS)
         self._pool.shutdown()
 
@@ -206,10 +213,11 @@ class _Lanes:
                 progress(*self._done[number])
             progress(*self._done[number])
         except BaseException as error:  # an interrupt, which tells what the scenes have left
-            self._give_up()
+            self._give_up(Stopped)
             for note in self._notes():
                 error.add_note(note)
             raise
+        self._has_failed = future.exception() is not None
         return future.result()
 
     def _notes(self) -> list[str]:
