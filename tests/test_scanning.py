@@ -254,14 +254,15 @@ def test_a_scan_holds_no_more_than_its_plan_says():
     predictor = ThresholdPredictor(spec=spec)
     plan = plan_scan(spec, ScanOptions(), Stored(400, 6000, 32, 1), 2)
     how = radiometry(source, spec, READING)
-    tracemalloc.start()
-    for _ in scan_rows(source, predictor, plan, how):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    peaks = []
+    for _ in range(3):  # threads that have to wait for a processor hold less at a time
+        tracemalloc.start()
+        for _ in scan_rows(source, predictor, plan, how):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
     planned = plan.bytes - PROGRAM_BYTES - plan.cache_bytes
-    # Threads that have to wait for a processor hold less at a time.
-    assert 0.5 * planned < peak < planned
+    assert 0.7 * planned < max(peaks) < planned
 
 
 def test_a_scan_that_is_given_up_leaves_no_thread():

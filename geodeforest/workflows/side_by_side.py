@@ -4,8 +4,8 @@ A scene of few chips cannot keep the processors at work: while it is opened, and
 polygons are made, the network rests. So such scenes share the processors, each in one thread, as
 far as there are enough of them: more at work than there are processors would only wait for
 Python's lock. While the files of some are flushed to the disk others are at work. They still come
-to their end in the order given: one that fails leaves no output of those behind it, only what a
-later scan of these goes on from.
+to their end in the order given: one that fails leaves those behind it as if they had not been
+begun.
 """
 
 from __future__ import annotations
